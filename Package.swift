@@ -1,0 +1,81 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every library target is held to the same bar: Swift 6 mode, strict memory safety, no warnings.
+let strict: [SwiftSetting] = [
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// Tests keep the language rules but may use unsafe constructs without a marker.
+let testing: [SwiftSetting] = [
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+  name: "varve",
+  products: [
+    .library(name: "Varve", targets: ["Varve"]),
+    .library(name: "VarveIO", targets: ["VarveIO"]),
+    .library(name: "VarveTesting", targets: ["VarveTesting"]),
+    .library(name: "VarveLifecycle", targets: ["VarveLifecycle"]),
+  ],
+  traits: [
+    .trait(
+      name: "Lifecycle",
+      description: "VarveLifecycle: run a store under swift-service-lifecycle."),
+    .default(enabledTraits: []),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-log.git", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-metrics.git", from: "2.5.0"),
+    .package(
+      url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.6.0"),
+  ],
+  targets: [
+    .target(name: "CVarveCPU"),
+    .target(name: "CVarveAIO", linkerSettings: [.linkedLibrary("aio")]),
+    .systemLibrary(
+      name: "CVarveLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+    .target(
+      name: "VarveFormat", dependencies: ["CVarveCPU", "CVarveLZ4"], swiftSettings: strict),
+    .target(
+      name: "VarveIO", dependencies: ["CVarveAIO", "VarveFormat"], swiftSettings: strict),
+    .target(
+      name: "Varve",
+      dependencies: [
+        "VarveFormat", "VarveIO",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "CoreMetrics", package: "swift-metrics"),
+      ],
+      swiftSettings: strict),
+    .target(
+      name: "VarveTesting", dependencies: ["Varve", "VarveIO", "VarveFormat"],
+      swiftSettings: strict),
+    .target(
+      name: "VarveLifecycle",
+      dependencies: [
+        "Varve",
+        .product(
+          name: "ServiceLifecycle", package: "swift-service-lifecycle",
+          condition: .when(traits: ["Lifecycle"])),
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "VarveFormatTests", dependencies: ["VarveFormat"], swiftSettings: testing),
+    .testTarget(
+      name: "VarveIOTests", dependencies: ["VarveIO", "VarveTesting"], swiftSettings: testing),
+    .testTarget(
+      name: "VarveTests",
+      dependencies: ["Varve", "VarveTesting", "VarveFormat", "VarveIO"],
+      swiftSettings: testing),
+    .testTarget(name: "StyleTests", swiftSettings: testing),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,30 @@
+// The seam between the store and whatever does its I/O. The store sees only this protocol: Linux
+// AIO, a pool of blocking threads and the simulated device are all behind it.
+
+/// A fixed range of bytes that takes asynchronous requests.
+public protocol BlockDevice: AnyObject, Sendable {
+  /// The bytes that can be addressed, a multiple of 4096.
+  var byteCount: UInt64 { get }
+
+  /// Hands a request to the device and returns without waiting for it.
+  ///
+  /// The device completes every request exactly once, also when it fails, and transfers all bytes
+  /// or reports an error: short transfers are continued inside. Requests may complete in any
+  /// order. After `close()` a request is completed with ESHUTDOWN. A request may be completed on
+  /// the calling thread before `submit` returns, so no lock that `complete` takes may be held.
+  func submit(_ request: IORequest)
+
+  /// Hands over several requests with as few system calls as it takes.
+  func submit(contentsOf requests: [IORequest])
+
+  /// Waits for the requests in flight, ends the device's threads and releases its descriptors.
+  /// Idempotent. Never called from `complete`.
+  func close()
+}
+
+extension BlockDevice {
+  /// Submits one request after the other.
+  public func submit(contentsOf requests: [IORequest]) {
+    for request in requests { submit(request) }
+  }
+}

@@ -1,0 +1,73 @@
+// One request to a device: an object that its owner subclasses, because a class with one
+// overridable method costs no closure, no existential and no allocation besides itself, and can be
+// pooled. The request owns or borrows its memory until `complete` is called.
+
+/// What a request asks of the device.
+public enum IOOperation: UInt8, Sendable {
+  /// Read `byteCount` bytes at `byteOffset` into `memory`.
+  case read
+  /// Write `byteCount` bytes from `memory` at `byteOffset`.
+  case write
+  /// Write, and make exactly these bytes durable (RWF_DSYNC): nothing written before it.
+  case writeDurably
+  /// Make everything durable whose completion was seen before this request was submitted.
+  case flush
+}
+
+/// Why a request failed: the operation, where, how much, and the kernel's error number.
+public struct IOError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// What was asked.
+  public let operation: IOOperation
+  /// Where, in bytes from the start of the device.
+  public let byteOffset: UInt64
+  /// How much.
+  public let byteCount: Int
+  /// The positive error number of the kernel.
+  public let errorNumber: Int32
+
+  /// Describes a failed request.
+  public init(operation: IOOperation, byteOffset: UInt64, byteCount: Int, errorNumber: Int32) {
+    self.operation = operation
+    self.byteOffset = byteOffset
+    self.byteCount = byteCount
+    self.errorNumber = errorNumber
+  }
+
+  /// The operation, the place and the error number.
+  public var description: String {
+    "\(operation) of \(byteCount) bytes at byte \(byteOffset) failed (errno \(errorNumber))"
+  }
+}
+
+/// A request in the hands of a device.
+///
+/// SAFETY: a request is used by one side at a time: by its owner until it is submitted, by the
+/// device until `complete` is called, by its owner again after that.
+@safe open class IORequest: @unchecked Sendable {
+  /// What is asked.
+  public final var operation: IOOperation
+  /// The memory to read into or write from, aligned to 4 KiB; nil for a flush. The owner of the
+  /// request keeps it alive and unmoved until `complete` is called.
+  public final var memory: UnsafeMutableRawPointer?
+  /// How many bytes; a multiple of 512 (0 for a flush).
+  public final var byteCount: Int
+  /// Where, in bytes from the start of the device; a multiple of 512.
+  public final var byteOffset: UInt64
+
+  /// Makes a request; set its fields before it is submitted.
+  public init(
+    operation: IOOperation = .read, memory: UnsafeMutableRawPointer? = nil, byteCount: Int = 0,
+    byteOffset: UInt64 = 0
+  ) {
+    self.operation = operation
+    unsafe self.memory = memory
+    self.byteCount = byteCount
+    self.byteOffset = byteOffset
+  }
+
+  /// Called exactly once for each submission, on a thread of the device, when the kernel has let
+  /// go of the memory: with nil when every byte was transferred. It must not block.
+  open func complete(_ error: IOError?) {
+    preconditionFailure("a request type must override complete(_:)")
+  }
+}
