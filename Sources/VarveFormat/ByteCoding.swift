@@ -73,7 +73,8 @@ extension MutableRawSpan {
   public mutating func zero(_ range: Range<Int>) {
     precondition(range.lowerBound >= 0 && range.upperBound <= byteCount, "range out of bounds")
     unsafe withUnsafeMutableBytes { target in
-      unsafe UnsafeMutableRawBufferPointer(rebasing: target[range]).initializeMemory(
+      // SAFETY: the range was checked above.
+      _ = unsafe UnsafeMutableRawBufferPointer(rebasing: target[range]).initializeMemory(
         as: UInt8.self, repeating: 0)
     }
   }

@@ -40,7 +40,7 @@ public struct Geometry: Hashable, Sendable {
     // An upper bound of the table comes first, so that the layout needs no fixed point.
     let tablePages = max(1, (devicePages / segmentPages + entries - 1) / entries)
     let edge = UInt64(Geometry.superblockSpacing) + 1 + 2 * tablePages
-    let alignment = min(segmentPages, 256)
+    let alignment = min(segmentPages, 256 as UInt64)
     let first = (edge + alignment - 1) / alignment * alignment
     guard devicePages > first + edge else { throw .malformed("device too small") }
     let count = (devicePages - first - edge) / segmentPages
