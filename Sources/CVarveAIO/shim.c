@@ -58,6 +58,12 @@ int varve_clear_nonblocking(int descriptor) {
   return fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+int varve_set_direct(int descriptor) {
+  int flags = fcntl(descriptor, F_GETFL);
+  if (flags < 0) return -errno;
+  return fcntl(descriptor, F_SETFL, flags | O_DIRECT) < 0 ? -errno : 0;
+}
+
 int64_t varve_read_at(int descriptor, void *memory, size_t byteCount, int64_t byteOffset) {
   struct iovec vector = {memory, byteCount};
   ssize_t result;

@@ -16,13 +16,8 @@ struct Slot: ~Copyable {
   var request: IORequest?
   /// Odd while armed.
   let generation = Atomic<UInt32>(0)
-  /// When it was armed, by the monotonic clock; 0 while free.
-  let armedNanoseconds = Atomic<UInt64>(0)
-  /// What a report of a slow request says. Atomic, because the reaper reads it at any time.
-  let byteOffset = Atomic<UInt64>(0)
-  let byteCountAndOperation = Atomic<UInt64>(0)
-  /// The reaper's: the arming that was last reported as slow.
-  var reportedNanoseconds: UInt64 = 0
+  /// Since when, and what a report of a slow request says.
+  let mark = InFlightMark()
 }
 
 /// A set of slots of one word of the bitmap.
@@ -150,12 +145,8 @@ struct SlotClaim {
       unsafe block.pointee.aio_rw_flags = UInt32(bitPattern: varve_durable_write_flag())
     case .flush: unsafe io_prep_fdsync(block, descriptor)
     }
-    let kind = UInt64(request.operation.rawValue)
-    unsafe slots[index].byteOffset.store(request.byteOffset, ordering: .relaxed)
-    unsafe slots[index].byteCountAndOperation
-      .store(UInt64(request.byteCount) << 8 | kind, ordering: .relaxed)
+    unsafe slots[index].mark.begin(request, nanoseconds: nanoseconds)
     unsafe slots[index].request = request
-    unsafe slots[index].armedNanoseconds.store(nanoseconds, ordering: .relaxed)
     let generation = unsafe slots[index].generation.load(ordering: .relaxed) &+ 1
     precondition(generation % 2 == 1, "a slot was armed twice")
     unsafe slots[index].generation.store(generation, ordering: .releasing)
@@ -169,7 +160,7 @@ struct SlotClaim {
     let generation = unsafe slots[index].generation.load(ordering: .acquiring)
     precondition(generation % 2 == 1, "a slot was disarmed twice")
     unsafe slots[index].generation.store(generation &+ 1, ordering: .relaxed)
-    unsafe slots[index].armedNanoseconds.store(0, ordering: .relaxed)
+    unsafe slots[index].mark.end()
     guard let request = unsafe slots[index].request.take() else {
       preconditionFailure("an armed slot has a request")
     }
@@ -197,21 +188,11 @@ struct SlotClaim {
     unsafe UnsafeMutableRawPointer(bitPattern: UInt(generation) << 32 | UInt(index))
   }
 
-  // MARK: Slow requests (called by the reaper alone)
-
-  /// What to report if the slot has been armed for longer than `limitNanoseconds`, once.
+  /// What to report of a slot, if it has been armed for longer than `limitNanoseconds`; once.
   borrowing func slowRequest(
     _ index: Int, nowNanoseconds: UInt64, limitNanoseconds: UInt64, isInFlight: Bool
   ) -> SlowRequest? {
-    let armed = unsafe slots[index].armedNanoseconds.load(ordering: .relaxed)
-    guard armed != 0, nowNanoseconds >= armed, nowNanoseconds - armed >= limitNanoseconds,
-      unsafe slots[index].reportedNanoseconds != armed
-    else { return nil }
-    unsafe slots[index].reportedNanoseconds = armed
-    let packed = unsafe slots[index].byteCountAndOperation.load(ordering: .relaxed)
-    return SlowRequest(
-      operation: IOOperation(rawValue: UInt8(packed & 0xff)) ?? .read,
-      byteOffset: unsafe slots[index].byteOffset.load(ordering: .relaxed),
-      byteCount: Int(packed >> 8), ageNanoseconds: nowNanoseconds - armed, isInFlight: isInFlight)
+    unsafe slots[index].mark.slowRequest(
+      nowNanoseconds: nowNanoseconds, limitNanoseconds: limitNanoseconds, isInFlight: isInFlight)
   }
 }

@@ -24,6 +24,9 @@ uint32_t varve_device_minor(uint64_t device);
 /// Clears O_NONBLOCK, which only keeps the open itself from hanging.
 int varve_clear_nonblocking(int descriptor);
 
+/// Switches an open file to direct I/O.
+int varve_set_direct(int descriptor);
+
 /// Reads or writes at an offset, repeating after an interruption; a durable write has RWF_DSYNC.
 int64_t varve_read_at(int descriptor, void *memory, size_t byteCount, int64_t byteOffset);
 int64_t varve_write_at(int descriptor, const void *memory, size_t byteCount, int64_t byteOffset,
