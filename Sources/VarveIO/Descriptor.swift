@@ -5,19 +5,40 @@ import Glibc
 struct Descriptor: ~Copyable {
   /// The number that system calls take. Valid while the owner lives.
   let rawValue: Int32
+  /// The fork generation in which a flock was taken through this descriptor.
+  private var lockGeneration: UInt32?
 
   /// Takes over an open descriptor.
   init(adopting rawValue: Int32) { self.rawValue = rawValue }
 
+  /// Takes a flock without waiting, and returns the kernel's error number, or 0.
+  mutating func lock(_ operation: Int32) -> Int32 {
+    while flock(rawValue, operation | LOCK_NB) != 0 {
+      if errno != EINTR { return errno }
+    }
+    lockGeneration = varve_fork_generation()
+    return 0
+  }
+
+  /// Gives up the flock. Closing alone would not: a child that the host is just spawning shares
+  /// the lock until its exec. A forked child, in turn, must leave its parent's lock alone.
+  private func unlock() {
+    if lockGeneration == varve_fork_generation() { _ = flock(rawValue, LOCK_UN) }
+  }
+
   /// Closes the descriptor and returns the kernel's error number, or 0.
   consuming func close() -> Int32 {
     let number = rawValue
+    unlock()
     discard self
     // Linux frees the number even when close reports an error or EINTR: it is never repeated.
     return Glibc.close(number) == 0 ? 0 : errno
   }
 
-  deinit { _ = Glibc.close(rawValue) }
+  deinit {
+    unlock()
+    _ = Glibc.close(rawValue)
+  }
 
   /// What fstat says.
   borrowing func status() -> (stat, errorNumber: Int32) {

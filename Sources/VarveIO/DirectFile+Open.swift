@@ -89,12 +89,17 @@ extension DirectFile {
     _ status: stat, _ options: OpenOptions, isDirect: Bool
   ) throws(DeviceError) -> DirectFile {
     let isDevice = status.st_mode & S_IFMT == S_IFBLK
+    var descriptor = descriptor
     var lease: OpenFileLease?
     if options.lock == .automatic {
       let isWriter = options.access == .readWrite
       lease = OpenFileRegistry.register(FileIdentity(status), isWriter: isWriter)
       guard lease != nil else { throw inUse(path, holder: getpid()) }
-      try lock(descriptor.rawValue, status, path, isWriter: isWriter)
+      let errorNumber = descriptor.lock(isWriter ? LOCK_EX : LOCK_SH)
+      if errorNumber == EWOULDBLOCK {
+        throw inUse(path, holder: KernelTables.flockHolder(status))
+      }
+      guard errorNumber == 0 else { throw .system("lock", path: path, errorNumber: errorNumber) }
     }
     var byteCount = UInt64(clamping: status.st_size)
     if isDevice {
@@ -109,19 +114,6 @@ extension DirectFile {
   }
 
   // MARK: Helpers
-
-  private static func lock(_ number: Int32, _ status: stat, _ path: String, isWriter: Bool)
-    throws(DeviceError)
-  {
-    while flock(number, (isWriter ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0 {
-      let errorNumber = errno
-      if errorNumber == EINTR { continue }
-      guard errorNumber == EWOULDBLOCK else {
-        throw .system("lock", path: path, errorNumber: errorNumber)
-      }
-      throw inUse(path, holder: KernelTables.flockHolder(status))
-    }
-  }
 
   private static func checkSector(_ number: Int32, _ path: String) throws(DeviceError) {
     var sectorByteCount: UInt32 = 512

@@ -119,11 +119,11 @@ struct Failure: Error, CustomStringConvertible {
   init(_ description: String) { self.description = description }
 }
 
-/// The error that a body throws.
-func deviceError<Value: ~Copyable>(_ body: () throws(DeviceError) -> Value) throws -> DeviceError {
-  do throws(DeviceError) {
+/// The device error that a body throws.
+func deviceError<Value: ~Copyable>(_ body: () throws -> Value) throws -> DeviceError {
+  do {
     _ = try body()
-  } catch {
+  } catch let error as DeviceError {
     return error
   }
   throw Failure("no error was thrown")
