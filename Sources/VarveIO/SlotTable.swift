@@ -149,8 +149,8 @@ struct SlotClaim {
     unsafe slots[index].request = request
     let generation = unsafe slots[index].generation.load(ordering: .relaxed) &+ 1
     precondition(generation % 2 == 1, "a slot was armed twice")
-    unsafe slots[index].generation.store(generation, ordering: .releasing)
     unsafe block.pointee.data = cookie(index, generation)
+    unsafe slots[index].generation.store(generation, ordering: .releasing)
     return unsafe block
   }
 
@@ -161,9 +161,10 @@ struct SlotClaim {
     precondition(generation % 2 == 1, "a slot was disarmed twice")
     unsafe slots[index].generation.store(generation &+ 1, ordering: .relaxed)
     unsafe slots[index].mark.end()
-    guard let request = unsafe slots[index].request.take() else {
+    guard let request = unsafe slots[index].request else {
       preconditionFailure("an armed slot has a request")
     }
+    unsafe slots[index].request = nil
     return request
   }
 
