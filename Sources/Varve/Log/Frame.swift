@@ -9,7 +9,7 @@ import VarveIO
 /// SAFETY: while open it changes only under the log's lock; once closed its bytes no longer change
 /// until they are written. Record bytes never change once appended, so readers may use them
 /// without the lock.
-final class Frame: IORequest {
+final class Frame: IORequest, @unchecked Sendable {
   /// How far a frame is.
   enum State {
     /// Takes records.
@@ -75,7 +75,7 @@ final class Frame: IORequest {
     self.pageInSegment = pageInSegment
     self.ordinal = ordinal
     self.log = log
-    super.init(operation: .write)
+    unsafe super.init(operation: .write)
   }
 
   override func complete(_ error: IOError?) { log.writeCompleted(self, error) }

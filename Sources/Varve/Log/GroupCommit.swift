@@ -3,18 +3,22 @@
 // A second commit is submitted beside the first only when half a frame has gathered: smaller ones
 // cost more than they gain (measured; DESIGN.md).
 
+import Logging
+import Synchronization
 import VarveFormat
 import VarveIO
 
 /// The flush of the log's frames.
-final class LogFlush: IORequest {
+///
+/// SAFETY: nothing in it changes.
+final class LogFlush: IORequest, @unchecked Sendable {
   private let log: LogAppender
   private let covers: UInt64
 
   init(log: LogAppender, covers: UInt64) {
     self.log = log
     self.covers = covers
-    super.init(operation: .flush)
+    unsafe super.init(operation: .flush)
   }
 
   override func complete(_ error: IOError?) { log.flushCompleted(covers: covers, error) }
@@ -130,6 +134,7 @@ extension LogAppender {
       acknowledgeWritten(&state, &actions)
       if case .rewriting = state.mode, state.submittedCount == 0 {
         actions.needsMaintenance = true
+        resumeMaintenance(LogAppender.rewriteFirst, &state, &actions)
       }
     }
   }
@@ -142,7 +147,9 @@ extension LogAppender {
       state.writtenCount += 1
       for waiter in frame.writtenWaiters { actions.resumptions.append((waiter, nil)) }
       frame.writtenWaiters = []
-      if !frame.durableWaiters.isEmpty { state.needsFlush = true }
+      if !frame.durableWaiters.isEmpty || state.maintenanceWaiter != nil {
+        state.needsFlush = true
+      }
       segments.setBufferedFloor(
         frame.segment == state.current?.segment || hasLaterFrame(of: frame, state)
           ? UInt32(frame.pageInSegment + frame.pageCount) : UInt32.max, of: frame.segment)
@@ -188,12 +195,22 @@ extension LogAppender {
     }
     state.frames.removeFirst(durableCount)
     state.writtenCount -= durableCount
-    if state.writtenCount > 0,
-      state.frames.prefix(state.writtenCount).contains(where: { !$0.durableWaiters.isEmpty })
-    {
-      state.needsFlush = true
+    if let waiting = state.maintenanceWaiter {
+      if waiting.identifier <= state.durableFrameIdentifier {
+        resumeMaintenance(nil, &state, &actions)
+      } else if state.writtenCount > 0 {
+        state.needsFlush = true
+      }
     }
     if !state.finished.isEmpty { actions.needsMaintenance = true }
+  }
+
+  func resumeMaintenance(
+    _ error: StoreError?, _ state: inout LogState, _ actions: inout LogActions
+  ) {
+    guard let waiting = state.maintenanceWaiter else { return }
+    state.maintenanceWaiter = nil
+    actions.resumptions.append((waiting.waiter, error))
   }
 
   /// Ends writing for good: what waits for durability may or may not survive.
@@ -212,6 +229,7 @@ extension LogAppender {
     }
     for waiter in state.spaceWaiters { actions.resumptions.append((waiter, .poisonedStore)) }
     state.spaceWaiters = []
+    resumeMaintenance(.poisonedStore, &state, &actions)
     actions.needsMaintenance = true
     health.logger.critical("the store is poisoned", metadata: ["reason": "\(reason)"])
     health.setPoisoned()
@@ -224,8 +242,7 @@ extension LogAppender {
 
   /// Suspends until space may have come back, or returns the reason why it never will.
   func waitForSpace(_ reason: WaitReason) async -> StoreError? {
-    await withUnsafeContinuation { continuation in
-      let waiter = unsafe WriteWaiter(continuation)
+    await suspend { waiter in
       withLog { state, actions in
         switch state.mode {
         case .poisoned(let error): actions.resumptions.append((waiter, error))
@@ -245,8 +262,7 @@ extension LogAppender {
 
   /// Brings everything appended so far to the given level.
   func settle(_ level: Durability) async -> StoreError? {
-    await withUnsafeContinuation { continuation in
-      let waiter = unsafe WriteWaiter(continuation)
+    await suspend { waiter in
       withLog { state, actions in
         closeOpenFrame(&state)
         guard let last = state.frames.last else {

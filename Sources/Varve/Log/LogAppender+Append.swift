@@ -1,3 +1,4 @@
+import Synchronization
 import VarveFormat
 
 /// One record, ready to be appended: hashed and compressed, without a sequence number.
@@ -70,10 +71,12 @@ extension LogAppender {
     }
     var sequence = state.lastSequence
     for index in records.indices {
+      let key = operations[index].key
+      let storedValue = storedValues[index]
       // SAFETY: the bytes of an array of bytes have no padding.
       sequence = unsafe publish(
-        records[index], key: operations[index].key.span.bytes,
-        storedValue: storedValues[index].span.bytes, in: frame, &state)
+        records[index], key: key.span.bytes, storedValue: storedValue.span.bytes, in: frame,
+        &state)
     }
     return .appended(frame: frame, sequence: sequence)
   }

@@ -1,5 +1,6 @@
 // What the maintenance task asks of the log and gives to it.
 
+import Synchronization
 import VarveFormat
 
 extension LogAppender {
@@ -82,20 +83,40 @@ extension LogAppender {
 
   func dropFirstFinished() { state.withLock { state in _ = state.finished.removeFirst() } }
 
-  /// Makes the frame durable, and with it all before it, without closing the open one.
-  func settle(through identifier: UInt64) async -> StoreError? {
-    await withUnsafeContinuation { continuation in
-      let waiter = unsafe WriteWaiter(continuation)
+  /// How a wait of the maintenance task ended.
+  enum Settlement {
+    /// Durable.
+    case durable
+    /// A write failed: rewrite, then wait again.
+    case mustRewrite
+    /// Never.
+    case failed(StoreError)
+  }
+
+  /// Makes the frame durable, and with it all before it. nil takes the last frame and closes it.
+  func settleForMaintenance(through wanted: UInt64?) async -> Settlement {
+    let error: StoreError? = await suspend { waiter in
       withLog { state, actions in
-        let frame = state.frames.last { $0.identifier <= identifier }
-        if let frame {
-          register(waiter, for: frame, level: .durable, &state, &actions)
-        } else {
+        if wanted == nil, case .running = state.mode { closeOpenFrame(&state) }
+        let identifier = min(wanted ?? UInt64.max, state.frames.last?.identifier ?? 0)
+        if case .poisoned(let error) = state.mode {
+          actions.resumptions.append((waiter, error))
+        } else if identifier <= state.durableFrameIdentifier {
           actions.resumptions.append((waiter, nil))
+        } else if case .rewriting = state.mode, state.submittedCount == 0 {
+          actions.resumptions.append((waiter, LogAppender.rewriteFirst))
+        } else {
+          state.maintenanceWaiter = (identifier, waiter)
+          if state.openFrame?.identifier == identifier { closeOpenFrame(&state) }
+          if state.writtenCount > 0 { state.needsFlush = true }
         }
       }
     }
+    guard let error else { return .durable }
+    return error == LogAppender.rewriteFirst ? .mustRewrite : .failed(error)
   }
+
+  static let rewriteFirst = StoreError(.io, "a write failed and its records have to move")
 
   /// Whether segments may have died since the last call.
   func takeDeadSegmentsFlag() -> Bool {

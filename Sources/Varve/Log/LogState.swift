@@ -58,6 +58,9 @@ struct LogState {
   var freeBuffers: [PageBuffer] = []
   /// Writers that wait for memory, a segment or sequence numbers.
   var spaceWaiters: [WriteWaiter] = []
+  /// `Maintenance`, while it waits for a frame to become durable: it alone can rewrite frames whose
+  /// write failed, so a failure must wake it.
+  var maintenanceWaiter: (identifier: UInt64, waiter: WriteWaiter)?
   /// Changes with every append: tells an idle log.
   var activityCount: UInt64 = 0
   /// Records and bytes since the last checkpoint.

@@ -61,13 +61,15 @@ final class CheckpointWriter {
             location: RecordLocation(rawValue: entry.locationWord)))
       }
       entryCount += shard.count
-      while pending.count >= CheckpointPage.entriesPerPage {
-        let slice = pending.prefix(CheckpointPage.entriesPerPage)
+      var taken = 0
+      while pending.count - taken >= CheckpointPage.entriesPerPage {
+        let slice = pending[taken...].prefix(CheckpointPage.entriesPerPage)
         guard await add({ page, ordinal in
           CheckpointPage.encode(slice, into: &page, identifier: self.identifier, ordinal: ordinal)
         }) else { return false }
-        pending.removeFirst(CheckpointPage.entriesPerPage)
+        taken += slice.count
       }
+      pending.removeFirst(taken)
     }
     if !pending.isEmpty {
       guard await add({ page, ordinal in
@@ -133,7 +135,6 @@ final class CheckpointWriter {
   }
 
   private func addHeader() async -> Bool {
-    let segment = segments[segmentCursor]
     let header = SegmentHeader(
       stream: .checkpoint,
       predecessor: segmentCursor > 0 ? segments[segmentCursor - 1].segment : .none,

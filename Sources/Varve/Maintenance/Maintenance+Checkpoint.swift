@@ -3,6 +3,7 @@
 // began, in order, over the dump. An entry whose segment has been freed since is void at load,
 // because its generation differs from the one recorded here.
 
+import Synchronization
 import VarveFormat
 import VarveIO
 
@@ -72,7 +73,7 @@ extension Maintenance {
   /// before the superblock names it; the segments of the one before are freed only when the new
   /// superblock is durable in at least three copies.
   private func publish(_ writer: CheckpointWriter) async throws(IOError) {
-    if await log.settle(.durable) != nil {
+    if try await settle(through: nil) != nil {
       return try await freeAll(writer.segments.map(\.segment))
     }
     try await writer.writeRoot()
@@ -105,17 +106,20 @@ extension Maintenance {
 
   /// Finishes all work, marks the store clean and leaves nothing to recover.
   func closeStore() async -> StoreError? {
-    if let error = await log.settle(.durable) {
-      _ = log.close()
-      return error
-    }
     do throws(IOError) {
+      if let error = try await settle(through: nil) {
+        _ = log.close()
+        return error
+      }
       try await sealFinishedSegments()
       try await freeDeadSegments()
       if log.recordCountSinceCheckpoint > Maintenance.checkpointAtCloseRecordCount {
         _ = await writeCheckpoint(isForced: false)
       }
-      if let error = await log.settle(.durable) { return error }
+      if let error = try await settle(through: nil) {
+        _ = log.close()
+        return error
+      }
       let end = log.close()
       try await releaseUnusedSegments(end)
       superblock.shutdown = .clean

@@ -1,5 +1,7 @@
 // Sealing and freeing segments.
 
+import Logging
+import Synchronization
 import VarveFormat
 import VarveIO
 
@@ -16,7 +18,7 @@ extension Maintenance {
   /// never calls a segment sealed whose frames a crash could still lose.
   func sealFinishedSegments() async throws(IOError) {
     while let finished = log.firstFinished {
-      if await log.settle(through: finished.lastFrameIdentifier) != nil { return }
+      if try await settle(through: finished.lastFrameIdentifier) != nil { return }
       // A write may have failed meanwhile and the frames moved away.
       guard log.firstFinished?.segment == finished.segment,
         log.firstFinished?.lastFrameIdentifier == finished.lastFrameIdentifier
@@ -94,10 +96,25 @@ extension Maintenance {
     return segments.liveTombstoneCount(of: segment) == 0
   }
 
+  /// Waits until a frame is durable, nil for all that was appended, rewriting what fails meanwhile.
+  func settle(through identifier: UInt64?) async throws(IOError) -> StoreError? {
+    while true {
+      switch await log.settleForMaintenance(through: identifier) {
+      case .durable: return nil
+      case .failed(let error): return error
+      case .mustRewrite:
+        guard let plan = log.rewritePlan() else { continue }
+        try await rewrite(plan)
+      }
+    }
+  }
+
   /// Moves records whose write failed to fresh segments.
   func rewrite(_ plan: LogAppender.RewritePlan) async throws(IOError) {
     if let error = await device.flush() { throw error }
-    log.markDurable(through: plan.writtenFrameIdentifier)
+    log.withLog { state, actions in
+      log.markDurable(through: plan.writtenFrameIdentifier, &state, &actions)
+    }
     // DURABILITY: the end of the retired range is durable before its records are written anew.
     var changes: [(SegmentIndex, SegmentEntry)] = []
     if plan.endPageCount.rawValue > 0 {
@@ -123,6 +140,10 @@ extension Maintenance {
       userOrder.append(free)
       targets.append(
         PreparedSegment(segment: free, generation: generation, isReserve: false))
+    }
+    rewriteCount += 1
+    guard rewriteCount <= Maintenance.maximumRewriteCount else {
+      return log.poison("writes failed in \(rewriteCount) places, one after the other")
     }
     let isMoved = log.moveFrames(plan, hashKey: hashKey, into: targets)
     freeSegments.insert(contentsOf: plan.abandoned, at: 0)

@@ -45,6 +45,8 @@ final class Maintenance: @unchecked Sendable {
   var freeSegments: [SegmentIndex] = []
   /// Segments of the user stream in the order of the log, free ones excluded.
   var userOrder: [SegmentIndex]
+  /// Rewrites since the store was opened: a device that fails everywhere is given up.
+  var rewriteCount = 0
   private let commands = Mutex<[MaintenanceCommand]>([])
   private let freeCount = Atomic<Int>(0)
 
@@ -225,6 +227,9 @@ final class Maintenance: @unchecked Sendable {
       if log.hasQuietWork { signal.raise() }
     }
   }
+
+  /// More places than these do not fail on a device that is worth writing to.
+  static let maximumRewriteCount = 16
 
   /// How long a log must be idle before buffered records are written and the watermark follows.
   static let quietNanoseconds: UInt64 = 5_000_000

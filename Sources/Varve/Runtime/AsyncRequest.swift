@@ -3,18 +3,20 @@ import VarveIO
 
 /// A request that a task waits for. The call returns only when the device has let go of the
 /// memory, whatever becomes of the task.
-final class AsyncRequest: IORequest {
-  private var continuation: UnsafeContinuation<IOError?, Never>?
+///
+/// SAFETY: the waiter is set before the request is submitted and taken when it completes.
+final class AsyncRequest: IORequest, @unchecked Sendable {
+  private var waiter: Waiter<IOError?>?
 
   override func complete(_ error: IOError?) {
-    let waiting = unsafe continuation
-    unsafe continuation = nil
-    unsafe waiting?.resume(returning: error)
+    let waiting = waiter
+    waiter = nil
+    waiting?.resume(error)
   }
 
   fileprivate func perform(on device: any BlockDevice) async -> IOError? {
-    await withUnsafeContinuation { waiting in
-      unsafe continuation = waiting
+    await suspend { waiting in
+      waiter = waiting
       device.submit(self)
     }
   }
@@ -107,6 +109,6 @@ extension BlockDevice {
 
   /// Makes every completed write durable.
   func flush() async -> IOError? {
-    await AsyncRequest(operation: .flush).perform(on: self)
+    await unsafe AsyncRequest(operation: .flush).perform(on: self)
   }
 }

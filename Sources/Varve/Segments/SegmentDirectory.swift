@@ -71,9 +71,9 @@ struct SegmentCounters: ~Copyable {
     guard let segment = geometry.segment(containing: location.page) else { return }
     with(segment) {
       if location.isTombstone {
-        $0.liveTombstones.add(1, ordering: .relaxed)
+        _ = $0.liveTombstones.add(1, ordering: .relaxed)
       } else {
-        $0.liveRecords.add(1, ordering: .relaxed)
+        _ = $0.liveRecords.add(1, ordering: .relaxed)
       }
     }
   }

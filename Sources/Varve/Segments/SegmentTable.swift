@@ -39,6 +39,13 @@ struct SegmentTable {
     (0..<geometry.segmentCount).map { (SegmentIndex($0), self[SegmentIndex($0)]) }
   }
 
+  /// Sets an entry in memory only, where the table is damaged and the store is read-only.
+  mutating func assume(_ entry: SegmentEntry, for segment: SegmentIndex) {
+    let index = Int(segment.rawValue)
+    pages[index / SegmentTablePage.entriesPerPage].entries[
+      index % SegmentTablePage.entriesPerPage] = entry
+  }
+
   /// Changes entries and makes the change durable.
   ///
   /// DURABILITY: the slot that holds the newest valid page is never written, so a crash in the
@@ -48,9 +55,8 @@ struct SegmentTable {
   ) async throws(IOError) -> Int {
     var touched: [Int] = []
     for (segment, entry) in changes {
-      let index = Int(segment.rawValue)
-      let ordinal = index / SegmentTablePage.entriesPerPage
-      pages[ordinal].entries[index % SegmentTablePage.entriesPerPage] = entry
+      assume(entry, for: segment)
+      let ordinal = Int(segment.rawValue) / SegmentTablePage.entriesPerPage
       if !touched.contains(ordinal) { touched.append(ordinal) }
     }
     return try await write(touched, on: device)
