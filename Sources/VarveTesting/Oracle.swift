@@ -1,4 +1,5 @@
 import Synchronization
+import Varve
 
 /// The dictionary that a store is compared with after a crash, and the judge of what may be lost.
 ///
@@ -17,19 +18,6 @@ import Synchronization
 public final class Oracle: Sendable {
   /// Keys and values.
   public typealias Bytes = [UInt8]
-
-  /// What an acknowledgement promises.
-  public enum Level: Int, Sendable, Comparable {
-    /// Nothing survives for certain.
-    case buffered
-    /// Survives the death of the process.
-    case written
-    /// Survives power loss.
-    case durable
-
-    /// Orders levels by what they promise.
-    public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
-  }
 
   /// One key's part of an operation.
   public enum Change: Hashable, Sendable {
@@ -51,8 +39,8 @@ public final class Oracle: Sendable {
   /// One operation; a batch is one, too. Ticks order what the oracle was told.
   struct Operation: Sendable {
     /// What each key is after it; nil is deleted.
-    let results: [Bytes: Bytes?]
-    let level: Level
+    var results: [Bytes: Bytes?]
+    let level: Durability
     let beganAt: Int
     let beganTick: Int
     /// A sync writes nothing of its own.
@@ -75,11 +63,15 @@ public final class Oracle: Sendable {
 
   private let state = Mutex(State())
 
-  /// An oracle of an empty store.
-  public init() {}
+  /// An oracle of a store that holds `contents`, durably, under sequence numbers up to 1.
+  public init(contents: [Bytes: Bytes] = [:]) {
+    guard !contents.isEmpty else { return }
+    let base = begin(contents.map { .put($0, $1) }, level: .durable, eventCount: 0)
+    acknowledge(base, sequence: 1, eventCount: 0)
+  }
 
   /// Records that an operation, one change or a batch of several, is about to be submitted.
-  public func begin(_ changes: [Change], level: Level, eventCount: Int) -> Ticket {
+  public func begin(_ changes: [Change], level: Durability, eventCount: Int) -> Ticket {
     var results: [Bytes: Bytes?] = [:]
     for change in changes {
       switch change {
@@ -113,9 +105,8 @@ public final class Oracle: Sendable {
           other.outcome == .acknowledged && other.settledTick < operation.beganTick
             && other.results.keys.contains { operation.results.keys.contains($0) }
         }
-        operation = Operation(
-          results: [:], level: operation.level, beganAt: operation.beganAt,
-          beganTick: operation.beganTick, sequence: relied.compactMap(\.sequence).max() ?? 0)
+        operation.results = [:]
+        operation.sequence = relied.compactMap(\.sequence).max() ?? 0
       }
       operation.settle(.acknowledged, at: eventCount, tick: state.nextTick())
       state.operations[ticket.index] = operation
@@ -123,8 +114,19 @@ public final class Oracle: Sendable {
   }
 
   /// Records that the store refused an operation for certain: it must never show.
-  public func refuse(_ ticket: Ticket, eventCount: Int) {
-    settle(ticket, .refused, eventCount)
+  ///
+  /// - Parameters:
+  ///   - ticket: The operation.
+  ///   - standing: The sequence number of the write that stood in the way, where the store vouched
+  ///     for it at the operation's level.
+  ///   - eventCount: The device's event count after the store has answered.
+  public func refuse(_ ticket: Ticket, standing: UInt64? = nil, eventCount: Int) {
+    guard let standing else { return settle(ticket, .refused, eventCount) }
+    state.withLock { state in
+      state.operations[ticket.index].results = [:]
+      state.operations[ticket.index].sequence = standing
+    }
+    settle(ticket, .acknowledged, eventCount)
   }
 
   /// Records that the store could not tell what became of an operation: it may show or not.

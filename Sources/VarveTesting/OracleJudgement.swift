@@ -1,3 +1,5 @@
+import Varve
+
 /// One comparison of a recovered store with what was submitted and acknowledged before a crash.
 ///
 /// The store's writes are one stream, so the recovered state must be the state after some prefix
@@ -32,7 +34,7 @@ struct OracleJudgement {
   ) {
     self.recovered = recovered
     let submitted = operations.filter { $0.beganAt <= eventIndex && $0.outcome != .refused }
-    let needed: Oracle.Level = crash == .power ? .durable : .written
+    let needed: Durability = crash == .power ? .durable : .written
     floor =
       submitted.filter {
         $0.outcome == .acknowledged && $0.settledAt <= eventIndex && $0.level >= needed

@@ -1,4 +1,5 @@
 import Testing
+import Varve
 
 @testable import VarveTesting
 
@@ -9,7 +10,7 @@ import Testing
 
   /// Begins an operation at an event count and acknowledges it one event later.
   private func done(
-    _ changes: [Oracle.Change], _ sequence: UInt64?, _ level: Oracle.Level, at eventCount: Int
+    _ changes: [Oracle.Change], _ sequence: UInt64?, _ level: Durability, at eventCount: Int
   ) {
     let ticket = oracle.begin(changes, level: level, eventCount: eventCount)
     oracle.acknowledge(ticket, sequence: sequence, eventCount: eventCount + 1)
@@ -123,6 +124,25 @@ import Testing
     #expect(accepts(["a": "1"], .power, at: 9))
     #expect(rejects("invention", ["a": "2"], .power, at: 9))
     #expect(oracle.contents == [bytes("a"): bytes("1")])
+  }
+
+  @Test func aRefusalVouchesForWhatStoodInTheWay() {
+    done([put("a", "1")], 1, .buffered, at: 0)
+    let refused = oracle.begin([put("a", "2")], level: .durable, eventCount: 2)
+    oracle.refuse(refused, standing: 1, eventCount: 3)
+    #expect(accepts([:], .power, at: 2))
+    #expect(rejects("loss", [:], .power, at: 3))
+    #expect(rejects("invention", ["a": "2"], .power, at: 3))
+  }
+
+  @Test func anOracleMayStartFromContents() {
+    let later = Oracle(contents: [bytes("a"): bytes("1")])
+    #expect(!later.check(recovered: [:], crash: .power, eventIndex: 0).isEmpty)
+    #expect(later.contents == [bytes("a"): bytes("1")])
+    let ticket = later.begin([put("a", "2")], level: .durable, eventCount: 0)
+    later.acknowledge(ticket, sequence: 9, eventCount: 1)
+    #expect(
+      later.check(recovered: [bytes("a"): bytes("2")], crash: .power, eventIndex: 1).isEmpty)
   }
 
   @Test func whatTheStoreLostSightOfMayShowOrNot() {
