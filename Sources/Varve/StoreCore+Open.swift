@@ -225,6 +225,8 @@ extension StoreCore {
           nextPage: scan.endPage, ordinal: scan.nextOrdinal,
           chainChecksum: scan.lastFrameChecksum, lastFramePage: scan.lastFramePage,
           header: scan.header, summary: summary)
+        // What is appended from here on is in the write buffer first.
+        recovered.segments.setBufferedFloor(UInt32(scan.endPage), of: scan.segment)
       } else {
         state.finished.append(
           FinishedSegment(
