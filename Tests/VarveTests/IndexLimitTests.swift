@@ -70,7 +70,7 @@ import VarveFormat
         #expect(index.replace(removed, expected: 9, with: 0))
       }
       let used = index.usedByteCount
-      #expect(throws: Never.self, "seed \(seed)") { try index.upsert(hash, 9) }
+      _ = try index.upsert(hash, 9)
       #expect(index.usedByteCount == used, "a prepared upsert needed memory, seed \(seed)")
       keys.append(hash)
     }
@@ -83,10 +83,10 @@ import VarveFormat
   @Test func preparedBatchesCannotFail() throws {
     let seed = drawSeed()
     var random = IndexRandom(seed: seed)
-    let index = RecordIndex(shardCount: 4, byteLimit: 512 << 10)
+    let index = RecordIndex(shardCount: 4, byteLimit: 80 << 10)
     var keys: [KeyHash] = []
     var refusals = 0
-    for _ in 0..<200 {
+    for _ in 0..<100 {
       var batch = (0..<random.below(2000)).map { _ in random.keyHash() }
       batch += batch.prefix(100) + keys.suffix(random.below(500))
       let entryCount = index.entryCount
@@ -97,7 +97,7 @@ import VarveFormat
         #expect(index.entryCount == entryCount)
         index.checkInvariants()
         // The refused promises are gone: emptying the index gives everything back.
-        for hash in keys { #expect(index.replace(hash, expected: 9, with: 0)) }
+        #expect(keys.allSatisfy { index.replace($0, expected: 9, with: 0) })
         #expect(index.usedByteCount == 0, "seed \(seed)")
         keys = []
         continue
@@ -108,9 +108,8 @@ import VarveFormat
       if random.below(4) == 0 {
         index.releasePreparedInserts(batch)
       } else {
-        for hash in batch {
-          #expect(throws: Never.self, "seed \(seed)") { try index.upsert(hash, 9) }
-        }
+        // One that throws here ends the test: the promise was broken.
+        for hash in batch { _ = try index.upsert(hash, 9) }
         keys = Array(Set(keys + batch)).sorted { $0.fingerprint < $1.fingerprint }
       }
       keys = keys.filter { index.find($0) != 0 }
