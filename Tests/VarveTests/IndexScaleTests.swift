@@ -6,7 +6,7 @@ import VarveFormat
   /// Memory per key while a million keys come in, which no moment of growth may spoil, and the
   /// longest that one insert took (printed: a time is no test).
   @Test func memoryPerKeyAndTheLongestInsert() throws {
-    let keyCount = 1_300_000
+    let keyCount = 1_050_000
     let shardCount = RecordIndex.shardCount(forExpectedKeyCount: keyCount)
     let index = RecordIndex(shardCount: shardCount, byteLimit: 1 << 30)
     var random = IndexRandom(seed: drawSeed())
