@@ -103,6 +103,18 @@ import VarveFormat
     index.checkInvariants()
   }
 
+  /// Inserts prepared one by one add up.
+  @Test func singlePromisesAddUp() throws {
+    var random = IndexRandom(seed: drawSeed())
+    let index = RecordIndex(shardCount: 1, byteLimit: 1 << 20)
+    let keys = (0..<3000).map { _ in random.keyHash() }
+    for hash in keys { try index.prepareInsert(hash) }
+    let used = index.usedByteCount
+    for hash in keys { _ = try index.upsert(hash, 1) }
+    #expect(index.usedByteCount == used, "a prepared upsert needed memory")
+    index.checkInvariants()
+  }
+
   /// A batch is prepared whole or not at all, with repeated and present keys in it; removals of
   /// everything else in between do not take its room away.
   @Test func preparedBatchesCannotFail() throws {
