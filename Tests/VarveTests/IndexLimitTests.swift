@@ -11,6 +11,7 @@ import VarveFormat
     let index = RecordIndex(shardCount: 4, byteLimit: 1 << 20)
     var keys: [KeyHash] = []
     var refused: [KeyHash] = []
+    var exceeded = false
     while refused.count < 200 {
       let hash = random.keyHash()
       let before = (index.entryCount, index.usedByteCount, index.reservedByteCount)
@@ -23,17 +24,20 @@ import VarveFormat
         #expect(index.find(hash) == 0)
         refused.append(hash)
       }
-      #expect(index.reservedByteCount <= 1 << 20, "seed \(seed)")
+      exceeded = exceeded || index.reservedByteCount > 1 << 20
     }
+    #expect(!exceeded, "the limit was exceeded, seed \(seed)")
     index.checkInvariants()
     print("1 MiB holds \(keys.count) keys before the first refusals")
     #expect(keys.count > 30_000)
-    for (number, hash) in keys.enumerated() {
-      #expect(try index.upsert(hash, 1 << 40) == UInt64(number + 1))
+    let areOverwritten = try keys.enumerated().allSatisfy { number, hash in
+      try index.upsert(hash, 1 << 40) == UInt64(number + 1)
     }
-    for hash in keys.prefix(keys.count * 9 / 10) {
-      #expect(index.replace(hash, expected: 1 << 40, with: 0))
+    #expect(areOverwritten, "seed \(seed)")
+    let areRemoved = keys.prefix(keys.count * 9 / 10).allSatisfy {
+      index.replace($0, expected: 1 << 40, with: 0)
     }
+    #expect(areRemoved, "seed \(seed)")
     index.checkInvariants()
     for hash in refused { #expect(try index.upsert(hash, 3) == 0) }
     for hash in refused { #expect(index.find(hash) == 3) }
@@ -53,10 +57,10 @@ import VarveFormat
   @Test func aPreparedInsertCannotFail() throws {
     let seed = drawSeed()
     var random = IndexRandom(seed: seed)
-    let index = RecordIndex(shardCount: 2, byteLimit: 300 << 10)
+    let index = RecordIndex(shardCount: 2, byteLimit: 100 << 10)
     var keys: [KeyHash] = []
     var refusals = 0
-    for step in 0..<60_000 {
+    for step in 0..<12_000 {
       let hash = random.keyHash()
       do throws(IndexFull) {
         try index.prepareInsert(hash)
@@ -70,7 +74,7 @@ import VarveFormat
         #expect(index.replace(removed, expected: 9, with: 0))
       }
       let used = index.usedByteCount
-      #expect(throws: Never.self, "seed \(seed)") { try index.upsert(hash, 9) }
+      _ = try index.upsert(hash, 9)
       #expect(index.usedByteCount == used, "a prepared upsert needed memory, seed \(seed)")
       keys.append(hash)
     }
@@ -78,15 +82,48 @@ import VarveFormat
     #expect(refusals > 0)
   }
 
+  /// Removing nearly everything does not take the room of prepared inserts away; once they have
+  /// happened, the table shrinks again.
+  @Test func preparedRoomOutlivesRemovals() throws {
+    var random = IndexRandom(seed: drawSeed())
+    let index = RecordIndex(shardCount: 1, byteLimit: 1 << 20)
+    let keys = (0..<8000).map { _ in random.keyHash() }
+    for hash in keys { _ = try index.upsert(hash, 1) }
+    let batch = (0..<500).map { _ in random.keyHash() }
+    try index.prepareInserts(batch)
+    let used = index.usedByteCount
+    #expect(keys.dropLast().allSatisfy { index.replace($0, expected: 1, with: 0) })
+    for hash in batch { _ = try index.upsert(hash, 1) }
+    #expect(index.usedByteCount == used, "prepared room was given away")
+    #expect(index.replace(batch[0], expected: 1, with: 0))
+    #expect(index.usedByteCount < used / 4)
+    try index.prepareInserts(batch)
+    index.releasePreparedInserts(batch)
+    #expect(index.replace(batch[1], expected: 1, with: 0))
+    index.checkInvariants()
+  }
+
+  /// Inserts prepared one by one add up.
+  @Test func singlePromisesAddUp() throws {
+    var random = IndexRandom(seed: drawSeed())
+    let index = RecordIndex(shardCount: 1, byteLimit: 1 << 20)
+    let keys = (0..<3000).map { _ in random.keyHash() }
+    for hash in keys { try index.prepareInsert(hash) }
+    let used = index.usedByteCount
+    for hash in keys { _ = try index.upsert(hash, 1) }
+    #expect(index.usedByteCount == used, "a prepared upsert needed memory")
+    index.checkInvariants()
+  }
+
   /// A batch is prepared whole or not at all, with repeated and present keys in it; removals of
   /// everything else in between do not take its room away.
   @Test func preparedBatchesCannotFail() throws {
     let seed = drawSeed()
     var random = IndexRandom(seed: seed)
-    let index = RecordIndex(shardCount: 4, byteLimit: 512 << 10)
+    let index = RecordIndex(shardCount: 4, byteLimit: 80 << 10)
     var keys: [KeyHash] = []
     var refusals = 0
-    for _ in 0..<200 {
+    for _ in 0..<100 {
       var batch = (0..<random.below(2000)).map { _ in random.keyHash() }
       batch += batch.prefix(100) + keys.suffix(random.below(500))
       let entryCount = index.entryCount
@@ -97,7 +134,7 @@ import VarveFormat
         #expect(index.entryCount == entryCount)
         index.checkInvariants()
         // The refused promises are gone: emptying the index gives everything back.
-        for hash in keys { #expect(index.replace(hash, expected: 9, with: 0)) }
+        #expect(keys.allSatisfy { index.replace($0, expected: 9, with: 0) })
         #expect(index.usedByteCount == 0, "seed \(seed)")
         keys = []
         continue
@@ -108,9 +145,8 @@ import VarveFormat
       if random.below(4) == 0 {
         index.releasePreparedInserts(batch)
       } else {
-        for hash in batch {
-          #expect(throws: Never.self, "seed \(seed)") { try index.upsert(hash, 9) }
-        }
+        // One that throws here ends the test: the promise was broken.
+        for hash in batch { _ = try index.upsert(hash, 9) }
         keys = Array(Set(keys + batch)).sorted { $0.fingerprint < $1.fingerprint }
       }
       keys = keys.filter { index.find($0) != 0 }
@@ -127,8 +163,8 @@ import VarveFormat
     let arena = PageArena(byteLimit: 24 << 20, overheadByteCount: 0)
     var lent: [(block: PageArena.Block, tag: UInt64)] = []
     var refusals = 0
-    for step in 0..<20_000 {
-      let isGrowing = step / 4000 % 2 == 0
+    for step in 0..<10_000 {
+      let isGrowing = step / 2500 % 2 == 0
       if lent.isEmpty || random.below(10) < (isGrowing ? 7 : 3) {
         let pageCount = 1 + random.below(20)
         let byteCount = random.below(3) == 0 ? 64 + random.below(2000) : 4096 * pageCount
@@ -145,8 +181,9 @@ import VarveFormat
         arena.free(block)
       }
       if step % 500 == 0 { arena.checkInvariants() }
+      guard step % 97 == 0 else { continue }
       #expect(arena.reservedByteCount <= 24 << 20, "seed \(seed)")
-      #expect(arena.usedByteCount == lent.reduce(0) { $0 + $1.block.byteCount } || step % 97 != 0)
+      #expect(arena.usedByteCount == lent.reduce(0) { $0 + $1.block.byteCount }, "seed \(seed)")
     }
     for (block, tag) in lent {
       try expectStamp(block, tag, seed: seed)

@@ -36,15 +36,22 @@ struct IndexShardState: Sendable {
   mutating func upsert(
     _ entry: IndexEntry, shardIndex: Int, arena: PageArena
   ) throws(IndexFull) -> UInt64 {
-    if let table, let slot = table.find(entry.fingerprint) {
-      let previous = table.word(at: slot)
-      table.setWord(entry.locationWord, at: slot)
-      usePin(inserted: false)
-      return previous
+    var position: IndexTable.Position?
+    if let table {
+      let found = table.locate(entry.fingerprint)
+      guard found.lane < 0 else {
+        let slot = IndexTable.Slot(bucket: found.bucket, lane: found.lane)
+        let previous = table.word(at: slot)
+        table.setWord(entry.locationWord, at: slot)
+        usePin(inserted: false)
+        return previous
+      }
+      position = found
     }
-    try makeRoom(forAdditional: 1, shardIndex: shardIndex, arena: arena)
+    let grew = try makeRoom(forAdditional: 1, shardIndex: shardIndex, arena: arena)
     guard let table else { preconditionFailure("a shard with room has a table") }
-    let furthest = table.insert(entry)
+    let furthest = table.insert(
+      entry, at: (grew ? nil : position) ?? table.locate(entry.fingerprint))
     entryCount += 1
     usePin(inserted: true)
     if furthest >= IndexTable.comfortableDistance, Int(entryCount) >= table.bucketCount * 2 {
@@ -76,7 +83,7 @@ struct IndexShardState: Sendable {
     absentCount: Int, upsertCount: Int, shardIndex: Int, arena: PageArena
   ) throws(IndexFull) {
     if absentCount > 0 {
-      try makeRoom(
+      _ = try makeRoom(
         forAdditional: Int(promisedCount) + absentCount, shardIndex: shardIndex, arena: arena)
     }
     promisedCount += UInt32(absentCount)
@@ -105,14 +112,16 @@ struct IndexShardState: Sendable {
 
   // MARK: Growth
 
+  /// Returns whether the table had to grow.
   private mutating func makeRoom(
     forAdditional count: Int, shardIndex: Int, arena: PageArena
-  ) throws(IndexFull) {
+  ) throws(IndexFull) -> Bool {
     let needed = Int(entryCount) + count
     guard needed > IndexTable.maximumEntryCount(bucketCount: table?.bucketCount ?? 0) else {
-      return
+      return false
     }
     try grow(toHold: needed, shardIndex: shardIndex, arena: arena)
+    return true
   }
 
   private mutating func grow(
@@ -142,12 +151,11 @@ struct IndexShardState: Sendable {
     rebuild(in: block, arena: arena)
   }
 
-  /// Moves all entries to new memory. Both are in the order of fingerprints, so it is two passes
-  /// over memory, side by side.
+  /// Moves all entries to new memory.
   private mutating func rebuild(in block: PageArena.Block, arena: PageArena) {
     let new = IndexTable(block)
     if let table {
-      table.forEach { _ = new.insert($0) }
+      new.fill(from: table)
       arena.free(table.block)
     }
     table = new

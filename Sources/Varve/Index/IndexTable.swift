@@ -64,21 +64,55 @@ package struct IndexEntry: Hashable, Sendable {
 
   // MARK: Search
 
+  /// Where a search ended: at the entry, or at the bucket where it would be inserted.
+  struct Position {
+    var bucket: Int
+    var distance: Int
+    /// The lane of the entry, -1 if it is absent.
+    var lane: Int
+  }
+
   /// The slot of `fingerprint`, if it is there.
   @inline(__always)
   func find(_ fingerprint: UInt64) -> Slot? {
-    var bucket = home(of: fingerprint)
-    for distance in 0..<bucketCount {
-      for lane in 0..<4 where unsafe bucketWords(bucket)[lane] == fingerprint {
-        // An empty slot keeps no fingerprint of its own: the word decides.
-        guard unsafe bucketWords(bucket)[4 + lane] != 0 else { return nil }
-        return Slot(bucket: bucket, lane: lane)
-      }
-      guard isFull(bucket), !holdsLaterHome(bucket, than: distance) else { return nil }
-      bucket = following(bucket)
-    }
-    return nil
+    let position = locate(fingerprint)
+    return position.lane < 0 ? nil : Slot(bucket: position.bucket, lane: position.lane)
   }
+
+  /// Searches for `fingerprint`. The tests of a bucket are without branches, since whether a lane
+  /// matches or a neighbour has a later home is anybody's guess.
+  @inline(__always)
+  func locate(_ fingerprint: UInt64) -> Position {
+    var bucket = home(of: fingerprint)
+    var distance = 0
+    while true {
+      let place = unsafe bucketWords(bucket)
+      let matches = unsafe matchMask(place, fingerprint)
+      if matches != 0 {
+        let lane = matches.trailingZeroBitCount
+        return Position(bucket: bucket, distance: distance, lane: lane)
+      }
+      guard isFull(bucket), distance < bucketCount, !holdsLaterHome(bucket, than: distance)
+      else { return Position(bucket: bucket, distance: distance, lane: -1) }
+      bucket = following(bucket)
+      distance &+= 1
+    }
+  }
+
+  /// A bit for each lane that is used and holds `fingerprint`.
+  @inline(__always)
+  private func matchMask(_ place: UnsafeMutablePointer<UInt64>, _ fingerprint: UInt64) -> UInt8 {
+    var mask: UInt8 = 0
+    for lane in 0..<4 {
+      let isEqual = unsafe place[lane] == fingerprint
+      let isUsed = unsafe place[4 &+ lane] != 0
+      mask |= (bit(isEqual) & bit(isUsed)) << UInt8(lane)
+    }
+    return mask
+  }
+
+  @inline(__always)
+  private func bit(_ condition: Bool) -> UInt8 { condition ? 1 : 0 }
 
   /// The location word in a slot.
   @inline(__always)
@@ -92,32 +126,91 @@ package struct IndexEntry: Hashable, Sendable {
 
   // MARK: Change
 
-  /// Inserts an entry whose fingerprint is absent, into a table with an empty slot. Returns the
-  /// furthest that an entry it placed stands from home.
-  func insert(_ entry: IndexEntry) -> Int {
+  /// Inserts an entry whose fingerprint is absent, into a table with an empty slot, at the position
+  /// where the search for it ended. Returns the furthest that an entry it placed stands from home.
+  func insert(_ entry: IndexEntry, at position: Position) -> Int {
     var carried = entry
-    var bucket = home(of: carried.fingerprint)
-    var distance = 0
+    var bucket = position.bucket
+    var distance = position.distance
     var furthest = 0
-    // Each pass moves one bucket on, and home lies at most `bucketCount` behind.
-    for _ in 0..<bucketCount * 2 {
-      let lane = usedLaneCount(bucket)
-      if lane < 4 {
-        unsafe store(carried, in: bucketWords(bucket), lane: lane)
+    // Each pass moves one bucket on; one of them is not full.
+    for _ in 0...bucketCount {
+      let place = unsafe bucketWords(bucket)
+      guard isFull(bucket) else {
+        unsafe store(carried, in: place, lane: usedLaneCount(bucket))
         return max(furthest, distance)
       }
       let nearest = nearestLane(of: bucket)
       if nearest.distance < distance {
-        let evicted = unsafe load(bucketWords(bucket), lane: nearest.lane)
-        unsafe store(carried, in: bucketWords(bucket), lane: nearest.lane)
+        let evicted = unsafe load(place, lane: nearest.lane)
+        unsafe store(carried, in: place, lane: nearest.lane)
         furthest = max(furthest, distance)
         carried = evicted
         distance = nearest.distance
       }
       bucket = following(bucket)
-      distance += 1
+      distance &+= 1
     }
     preconditionFailure("an entry was inserted into a full table")
+  }
+
+  /// Moves the entries of another table into this empty one. The former table is in the order of
+  /// homes, and so is this: nearly every entry goes right behind the one before. Those that stand
+  /// at the former's start because its end was full have the latest homes and come last.
+  func fill(from former: IndexTable) {
+    var cursor = Cursor()
+    for formerBucket in 0..<former.bucketCount {
+      for lane in 0..<former.usedLaneCount(formerBucket) {
+        let entry = unsafe former.load(former.bucketWords(formerBucket), lane: lane)
+        guard former.home(of: entry.fingerprint) <= formerBucket else { continue }
+        if !append(entry, at: &cursor) { insertFromHome(entry) }
+      }
+    }
+    for formerBucket in 0..<former.bucketCount {
+      var isWrapped = false
+      for lane in 0..<former.usedLaneCount(formerBucket) {
+        let entry = unsafe former.load(former.bucketWords(formerBucket), lane: lane)
+        guard former.home(of: entry.fingerprint) > formerBucket else { continue }
+        insertFromHome(entry)
+        isWrapped = true
+      }
+      // Nobody has passed a bucket that holds none of them.
+      if !isWrapped { break }
+    }
+  }
+
+  /// Where the last entry of a sequence in the order of homes went.
+  private struct Cursor {
+    var bucket = 0
+    var lane = 0
+    var lastHome = 0
+  }
+
+  /// Places an entry behind the last, if it comes after it and the end of the table is not reached.
+  @inline(__always)
+  private func append(_ entry: IndexEntry, at cursor: inout Cursor) -> Bool {
+    let home = home(of: entry.fingerprint)
+    guard home >= cursor.lastHome else { return false }
+    cursor.lastHome = home
+    if home > cursor.bucket {
+      cursor.bucket = home
+      cursor.lane = 0
+    }
+    while cursor.bucket < bucketCount, isFull(cursor.bucket) {
+      cursor.bucket &+= 1
+      cursor.lane = 0
+    }
+    guard cursor.bucket < bucketCount else { return false }
+    let place = unsafe bucketWords(cursor.bucket)
+    // What came out of order may have gone here too.
+    while unsafe place[4 &+ cursor.lane] != 0 { cursor.lane &+= 1 }
+    unsafe store(entry, in: place, lane: cursor.lane)
+    return true
+  }
+
+  private func insertFromHome(_ entry: IndexEntry) {
+    let home = home(of: entry.fingerprint)
+    _ = insert(entry, at: Position(bucket: home, distance: 0, lane: -1))
   }
 
   /// Removes the entry in a slot and closes the gap.
@@ -184,22 +277,23 @@ package struct IndexEntry: Hashable, Sendable {
   @inline(__always)
   private func holdsLaterHome(_ bucket: Int, than distance: Int) -> Bool {
     guard distance > 0 else { return false }
-    for lane in 0..<4
-    where self.distance(of: unsafe bucketWords(bucket)[lane], in: bucket) < distance {
-      return true
+    var found: UInt8 = 0
+    for lane in 0..<4 {
+      let other = self.distance(of: unsafe bucketWords(bucket)[lane], in: bucket)
+      found |= bit(other < distance)
     }
-    return false
+    return found != 0
   }
 
   /// Of a full bucket: the lane whose entry stands nearest to its home.
   @inline(__always)
   private func nearestLane(of bucket: Int) -> (lane: Int, distance: Int) {
-    var nearest = (lane: 0, distance: Int.max)
+    var nearest = Int.max
     for lane in 0..<4 {
       let distance = distance(of: unsafe bucketWords(bucket)[lane], in: bucket)
-      if distance < nearest.distance { nearest = (lane, distance) }
+      nearest = min(nearest, distance << 2 | lane)
     }
-    return nearest
+    return (nearest & 3, nearest >> 2)
   }
 
   /// The lane whose entry stands furthest from its home, if any does not stand at home.

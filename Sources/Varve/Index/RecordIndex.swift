@@ -26,6 +26,7 @@ import VarveFormat
   /// The memory that the index may use.
   package let byteLimit: Int
 
+  // SAFETY: set once; what it leads to is reached through the shards' locks only.
   private nonisolated(unsafe) let shards: UnsafeMutableRawPointer
   private let selectorShift: UInt32
   private let arena: PageArena
