@@ -11,7 +11,9 @@ enum StoreFormatter {
   static func format(
     device: any BlockDevice, options: FormatOptions, environment: StoreEnvironment
   ) async throws(StoreError) {
-    let byteCount = options.byteCount ?? device.byteCount
+    // A store has whole pages; what is left over at the end is not used.
+    let page = UInt64(Limits.pageByteCount)
+    let byteCount = (options.byteCount ?? device.byteCount) / page * page
     guard byteCount <= device.byteCount else {
       throw StoreError(
         .usage, "the device has \(device.byteCount) bytes, fewer than the \(byteCount) asked for")
