@@ -93,9 +93,10 @@ public struct CrashEnumerator: Sequence, Sendable {
           guard advance() else { return nil }
           continue
         }
+        // Drawn before it is made: most of the cost is the making.
+        guard random.once(in: plan.density.samplingInterval) else { continue }
         let image = image(choice)
         guard let digest = image.digest, seen.insert(digest).inserted else { continue }
-        guard random.once(in: plan.density.samplingInterval) else { continue }
         return CrashImage(
           crash: plan.crash, eventIndex: eventIndex, digest: digest,
           summary: "\(plan.crash) after \(eventIndex) events, writes \(choice.summary)",

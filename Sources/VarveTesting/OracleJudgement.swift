@@ -58,15 +58,18 @@ struct OracleJudgement {
   func violations() -> [String] {
     var versions: [Bytes: Version] = [:]
     var differing = Set(recovered.keys)
-    if floor == 0, isExplained(differing, versions, cut: 0) { return [] }
+    var cut = floor
     for operation in placed {
       let sequence = operation.sequence ?? 0
+      // The state before each operation above the floor is one that may be found.
+      if sequence > floor, isExplained(differing, versions, cut: cut) { return [] }
+      cut = max(cut, sequence)
       for (key, value) in operation.results {
         versions[key] = Version(sequence: sequence, value: value)
         if recovered[key] == value { differing.remove(key) } else { differing.insert(key) }
       }
-      if sequence >= floor, isExplained(differing, versions, cut: sequence) { return [] }
     }
+    if isExplained(differing, versions, cut: cut) { return [] }
     let found = diagnosis()
     if !found.isEmpty { return found }
     return ["prefix: no prefix of the operations from sequence \(floor) on gives this state"]

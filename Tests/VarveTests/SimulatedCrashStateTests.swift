@@ -8,7 +8,7 @@ import VarveIO
 /// way that the contract of the device allows, and recovered by the real engine.
 @Suite(.serialized) struct SimulatedCrashStateTests {
   private func explore(
-    seed: UInt64, interval: Int, byteCount: UInt64 = 2 << 20, minimumImageCount: Int = 100,
+    seed: UInt64, interval: Int, byteCount: UInt64 = 2 << 20, minimumImageCount: Int = 60,
     _ script: (inout ScriptWriter) async throws -> Void
   ) async throws {
     let (store, device) = try await Harness.observed(seed: seed, byteCount: byteCount)
@@ -25,8 +25,8 @@ import VarveIO
     #expect(judge.imageCount >= minimumImageCount, "the enumeration found too little to crash")
   }
 
-  @Test(arguments: [1, 2] as [UInt64]) func putsOverwritesAndDeletes(seed: UInt64) async throws {
-    try await explore(seed: seed, interval: 8) { writer in
+  @Test(arguments: Harness.seeds(1...2)) func putsOverwritesAndDeletes(seed: UInt64) async throws {
+    try await explore(seed: seed, interval: 4) { writer in
       for number in 0..<4 { try await writer.put(number) }
       try await writer.put(1, 40, .buffered)
       try await writer.put(2, 40, .written)
@@ -41,11 +41,11 @@ import VarveIO
     }
   }
 
-  @Test(arguments: [3, 4] as [UInt64]) func batchesAndConditions(seed: UInt64) async throws {
+  @Test(arguments: Harness.seeds(3...4)) func batchesAndConditions(seed: UInt64) async throws {
     try await explore(seed: seed, interval: 12) { writer in
       try await writer.batch([0, 1, 2])
       try await writer.batch([1, 3], deleting: [0])
-      try await writer.batch([0, 1, 2, 3], byteCount: 3000)
+      try await writer.batch([0, 1, 2, 3], byteCount: 1500)
       for number in [1, 7] {
         let value = writer.value(40)
         try await writer.store.put(writer.key(number), value, condition: .ifAbsent)
@@ -62,7 +62,7 @@ import VarveIO
     }
   }
 
-  @Test(arguments: [5, 6, 7, 8] as [UInt64]) func anyOperations(seed: UInt64) async throws {
+  @Test(arguments: Harness.seeds(5...8)) func anyOperations(seed: UInt64) async throws {
     try await explore(seed: seed, interval: 24) { writer in
       for _ in 0..<40 {
         try await writer.anyStep(keyCount: 6, byteCounts: [0, 40, 600, 4000, 11000])
@@ -70,7 +70,7 @@ import VarveIO
     }
   }
 
-  @Test(arguments: [9, 10] as [UInt64]) func concurrentWriters(seed: UInt64) async throws {
+  @Test(arguments: Harness.seeds(9...10)) func concurrentWriters(seed: UInt64) async throws {
     try await explore(seed: seed, interval: 48) { writer in
       let store = writer.store
       try await withThrowingTaskGroup(of: Void.self) { group in
@@ -85,9 +85,9 @@ import VarveIO
     }
   }
 
-  @Test(arguments: [11, 12] as [UInt64])
+  @Test(arguments: Harness.seeds(11...12))
   func segmentsAreSealedFreedAndReused(seed: UInt64) async throws {
-    try await explore(seed: seed, interval: 400) { writer in
+    try await explore(seed: seed, interval: 1500) { writer in
       // Two stores' worth of overwrites of a few keys: every segment dies and is used again.
       for round in 0..<240 {
         try await writer.put(
@@ -101,7 +101,7 @@ import VarveIO
     }
   }
 
-  @Test(arguments: [13, 14] as [UInt64]) func checkpointsAndClose(seed: UInt64) async throws {
+  @Test(arguments: Harness.seeds(13...14)) func checkpointsAndClose(seed: UInt64) async throws {
     try await explore(seed: seed, interval: 16) { writer in
       for _ in 0..<8 { try await writer.anyStep(keyCount: 6, byteCounts: [40, 4000]) }
       try await writer.store.store.checkpoint()

@@ -10,8 +10,15 @@ enum Harness {
   static let segmentByteCount = 32 << 10
 
   /// How much of the enumeration to run: one image in so many. `VARVE_CRASH_INTERVAL=1` runs all.
-  static func interval(_ usual: Int) -> Int {
-    getenv("VARVE_CRASH_INTERVAL").flatMap { Int(String(cString: $0)) } ?? usual
+  static func interval(_ usual: Int) -> Int { variable("VARVE_CRASH_INTERVAL") ?? usual }
+
+  /// The seeds of a test; `VARVE_SEED_OFFSET` makes them others, for long searches.
+  static func seeds(_ range: ClosedRange<UInt64>) -> [UInt64] {
+    range.map { $0 + UInt64(variable("VARVE_SEED_OFFSET") ?? 0) }
+  }
+
+  private static func variable(_ name: String) -> Int? {
+    getenv(name).flatMap { Int(String(cString: $0)) }
   }
 
   /// The content of a device with an empty store.
@@ -163,7 +170,7 @@ struct CrashJudge {
       if random.once(in: 8) { try await checkStability(image, found, device.copy()) }
       try await store.close()
       if random.once(in: 8) { try await checkStability(image, found, device.copy()) }
-      if random.once(in: 32) { try await checkNested(image, found) }
+      if random.once(in: 64) { try await checkNested(image, found) }
       if random.once(in: 8) { try await checkGoesOn(image, found) }
       return found
     } catch {

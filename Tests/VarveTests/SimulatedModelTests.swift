@@ -114,7 +114,7 @@ import Varve
     }
   }
 
-  @Test(arguments: 1...6 as ClosedRange<UInt64>) func histories(seed: UInt64) async throws {
+  @Test(arguments: Harness.seeds(1...6)) func histories(seed: UInt64) async throws {
     let testing = try await TestingStore(
       byteCount: 8 << 20, segmentByteCount: seed % 2 == 0 ? 32 << 10 : 128 << 10)
     var model = Model(

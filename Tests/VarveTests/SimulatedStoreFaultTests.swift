@@ -64,7 +64,7 @@ import VarveIO
   }
 
   @Test func writesThatFailUnderLoadLoseNothing() async throws {
-    for seed in 200..<206 as Range<UInt64> {
+    for seed in Harness.seeds(200...205) {
       let (store, device) = try await Harness.observed(seed: seed)
       device.install(
         FaultPlan(seed: seed).failing(.write, .once(3)).failing(.write, .once(4))
@@ -189,7 +189,7 @@ import VarveIO
   }
 
   @Test func lostAndMisdirectedWritesAreNeverMistakenForData() async throws {
-    for seed in 80..<88 as Range<UInt64> {
+    for seed in Harness.seeds(80...87) {
       let (store, device) = try await Harness.observed(seed: seed)
       var writer = ScriptWriter(store, seed: seed)
       for number in 0..<6 { try await writer.put(number, 3000) }

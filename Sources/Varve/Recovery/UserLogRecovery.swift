@@ -207,7 +207,7 @@ struct UserLogRecovery {
     var hasGap = false
     var previous: SegmentScan?
     for scan in scans {
-      if let previous, scan.hasFrames, !isContinuation(scan, of: previous) { hasGap = true }
+      if scan.hasFrames, !isContinuation(scan, of: previous) { hasGap = true }
       let isDamage = hasGap && evidence > result.lastSequence
       if !hasGap || isDamage, scan.hasFrames {
         if isDamage { noteLoss(scan.header?.firstSequence ?? evidence, &result, &report) }
@@ -229,14 +229,19 @@ struct UserLogRecovery {
     }
   }
 
-  /// Whether a segment goes on exactly where the one before it ends.
-  private func isContinuation(_ scan: SegmentScan, of previous: SegmentScan) -> Bool {
-    guard let header = scan.header, header.predecessor == previous.segment,
-      header.predecessorGeneration == previous.generation
-    else {
-      // Its predecessor was sealed or freed: then nothing of it can be missing.
-      return scan.header.map { $0.predecessor != previous.segment } ?? false
-    }
+  /// Whether nothing is missing between a segment and its predecessor, as the table knows it:
+  /// freed since, then nothing of it counts any more; sealed, and whole up to the end that the
+  /// header names; or open, and its frames end exactly where the header says. An open predecessor
+  /// without a single frame is a hole like any other.
+  private func isContinuation(_ scan: SegmentScan, of previous: SegmentScan?) -> Bool {
+    guard let header = scan.header else { return false }
+    guard header.predecessor.rawValue < geometry.segmentCount else { return true }
+    let entry = table[header.predecessor]
+    guard entry.state != .free, entry.stream == .user,
+      entry.generation == header.predecessorGeneration
+    else { return true }
+    if entry.state == .sealed { return entry.endPageCount == header.predecessorEndPageCount }
+    guard let previous, previous.segment == header.predecessor else { return false }
     return Int(header.predecessorEndPageCount.rawValue) == previous.endPage
       && header.predecessorFrameChecksum == previous.lastFrameChecksum
   }
