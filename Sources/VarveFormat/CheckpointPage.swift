@@ -88,7 +88,16 @@ public enum CheckpointPage {
     static let pageCount = FieldLayout("pageCount", 88, 8)
     static let segmentCount = FieldLayout("segmentCount", 96, 4)
     static let selectorBitCount = FieldLayout("selectorBitCount", 100, 1)
+    static let reserved = FieldLayout("reserved", 101, 3)
   }
+
+  enum EntryField {
+    static let fingerprint = FieldLayout("fingerprint", 0, 8)
+    static let location = FieldLayout("location", 8, 8)
+    static let selector = FieldLayout("selector", 16, 4)
+  }
+
+  static let generationField = FieldLayout("generation", 0, 4)
 
   /// The layout that all pages share, for FORMAT.md.
   public static let layout = [
@@ -99,8 +108,14 @@ public enum CheckpointPage {
   public static let rootLayout = [
     RootField.cutSequence, RootField.replaySegment, RootField.replayGeneration,
     RootField.replayPageCount, RootField.pagesChecksum, RootField.entryCount,
-    RootField.pageCount, RootField.segmentCount, RootField.selectorBitCount,
+    RootField.pageCount, RootField.segmentCount, RootField.selectorBitCount, RootField.reserved,
   ]
+  /// The layout of one index entry, from its own start, for FORMAT.md.
+  public static let entryLayout = [
+    EntryField.fingerprint, EntryField.location, EntryField.selector,
+  ]
+  /// The layout of one generation, from its own start, for FORMAT.md.
+  public static let generationLayout = [generationField]
 
   static let bodyByteOffset = 56
   static let entryByteCount = 20
@@ -129,9 +144,9 @@ public enum CheckpointPage {
       into: &page, identifier: identifier, ordinal: ordinal, kind: .entries, count: entries.count)
     var cursor = bodyByteOffset
     for entry in entries {
-      page.store(entry.hash.fingerprint, cursor)
-      page.store(entry.location.rawValue, cursor + 8)
-      page.store(entry.hash.selector, cursor + 16)
+      page.store(entry.hash.fingerprint, cursor + EntryField.fingerprint.byteOffset)
+      page.store(entry.location.rawValue, cursor + EntryField.location.byteOffset)
+      page.store(entry.hash.selector, cursor + EntryField.selector.byteOffset)
       cursor += entryByteCount
     }
   }
@@ -176,6 +191,7 @@ public enum CheckpointPage {
     if let ordinal, page.load(Field.ordinal.byteOffset, as: UInt64.self) != ordinal {
       throw .malformed("checkpoint page ordinal")
     }
+    try page.requireZero(Field.reserved)
     guard let kind = CheckpointPageKind(rawValue: page.load(Field.pageKind.byteOffset)) else {
       throw .malformed("checkpoint page kind")
     }
@@ -193,29 +209,45 @@ public enum CheckpointPage {
   }
 
   /// Entry number `index` of a verified page of entries.
-  public static func entry(of page: RawSpan, at index: Int) -> CheckpointEntry {
+  public static func entry(
+    of page: RawSpan, at index: Int
+  ) throws(FormatError) -> CheckpointEntry {
     let cursor = bodyByteOffset + index * entryByteCount
+    let selector: UInt32 = page.load(cursor + EntryField.selector.byteOffset)
+    let location = RecordLocation(rawValue: page.load(cursor + EntryField.location.byteOffset))
+    guard selector >> UInt32(KeyHash.selectorBitCount) == 0, location != .none else {
+      throw .malformed("checkpoint entry")
+    }
     return CheckpointEntry(
-      hash: KeyHash(fingerprint: page.load(cursor), selector: page.load(cursor + 16)),
-      location: RecordLocation(rawValue: page.load(cursor + 8)))
+      hash: KeyHash(
+        fingerprint: page.load(cursor + EntryField.fingerprint.byteOffset), selector: selector),
+      location: location)
   }
 
   /// Generation number `index` of a verified page of generations.
-  public static func generation(of page: RawSpan, at index: Int) -> Generation {
-    Generation(page.load(bodyByteOffset + index * 4))
+  public static func generation(
+    of page: RawSpan, at index: Int
+  ) throws(FormatError) -> Generation {
+    try page.generation(
+      generationField, at: bodyByteOffset + index * generationField.byteCount)
   }
 
   /// The root on a verified root page.
-  public static func root(of page: RawSpan) -> CheckpointRoot {
-    CheckpointRoot(
-      identifier: page.load(Field.identifier.byteOffset),
-      cutSequence: SequenceNumber(page.load(RootField.cutSequence.byteOffset)),
+  public static func root(of page: RawSpan) throws(FormatError) -> CheckpointRoot {
+    try page.requireZero(RootField.reserved)
+    let selectorBitCount: UInt8 = page.load(RootField.selectorBitCount.byteOffset)
+    guard Int(selectorBitCount) <= KeyHash.selectorBitCount else {
+      throw .malformed("selectorBitCount")
+    }
+    return CheckpointRoot(
+      identifier: try page.counter(Field.identifier),
+      cutSequence: try page.sequence(RootField.cutSequence),
       replaySegment: SegmentIndex(page.load(RootField.replaySegment.byteOffset)),
-      replayGeneration: Generation(page.load(RootField.replayGeneration.byteOffset)),
-      replayPageCount: PageCount(page.load(RootField.replayPageCount.byteOffset)),
+      replayGeneration: try page.generation(RootField.replayGeneration),
+      replayPageCount: try page.pageCount(RootField.replayPageCount),
       entryCount: page.load(RootField.entryCount.byteOffset),
       pageCount: page.load(RootField.pageCount.byteOffset),
-      selectorBitCount: page.load(RootField.selectorBitCount.byteOffset),
+      selectorBitCount: selectorBitCount,
       pagesChecksum: page.load(RootField.pagesChecksum.byteOffset),
       segmentCount: page.load(RootField.segmentCount.byteOffset))
   }

@@ -38,12 +38,20 @@ public struct CheckpointReference: Hashable, Sendable {
       reference?.rootGeneration.rawValue ?? 0, byteOffset + Field.rootGeneration.byteOffset)
   }
 
-  static func decode(_ page: RawSpan, at byteOffset: Int) -> CheckpointReference? {
-    let identifier: UInt64 = page.load(byteOffset + Field.identifier.byteOffset)
-    guard identifier != 0 else { return nil }
+  static func decode(
+    _ page: RawSpan, at byteOffset: Int
+  ) throws(FormatError) -> CheckpointReference? {
+    try page.requireZero(Field.reserved, at: byteOffset)
+    let identifier = try page.counter(Field.identifier, at: byteOffset)
+    let rootPage = PageIndex(page.load(byteOffset + Field.rootPage.byteOffset))
+    let rootGeneration = try page.generation(Field.rootGeneration, at: byteOffset)
+    guard identifier != 0 else {
+      guard rootPage.rawValue == 0, rootGeneration.rawValue == 0 else {
+        throw .malformed("checkpoint reference")
+      }
+      return nil
+    }
     return CheckpointReference(
-      identifier: identifier,
-      rootPage: PageIndex(page.load(byteOffset + Field.rootPage.byteOffset)),
-      rootGeneration: Generation(page.load(byteOffset + Field.rootGeneration.byteOffset)))
+      identifier: identifier, rootPage: rootPage, rootGeneration: rootGeneration)
   }
 }

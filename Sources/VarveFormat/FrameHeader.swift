@@ -88,6 +88,7 @@ public struct FrameHeader: Hashable, Sendable {
     extent.store(previousChecksum, Field.previousChecksum.byteOffset)
     extent.store(extentsChecksum, Field.extentsChecksum.byteOffset)
     extent.store(stream.rawValue, Field.stream.byteOffset)
+    extent.zero(Field.reserved.byteOffset..<Field.reserved.end)
     extent.store(clockMilliseconds, Field.clockMilliseconds.byteOffset)
     extent.store(openEpoch, Field.openEpoch.byteOffset)
     extent.store(0 as UInt32, Field.fencingEpoch.byteOffset)
@@ -95,23 +96,23 @@ public struct FrameHeader: Hashable, Sendable {
 
   /// Reads the header from a verified first extent.
   public init(decoding extent: RawSpan) throws(FormatError) {
-    guard let stream = StreamKind(rawValue: extent.load(Field.stream.byteOffset)) else {
-      throw .malformed("stream")
-    }
+    try extent.requireZero(Field.reserved)
+    try extent.requireZero(Field.fencingEpoch)
     self.init(
-      firstSequence: SequenceNumber(extent.load(Field.firstSequence.byteOffset)),
-      lastSequence: SequenceNumber(extent.load(Field.lastSequence.byteOffset)),
-      durableWatermark: SequenceNumber(extent.load(Field.durableWatermark.byteOffset)),
+      firstSequence: try extent.sequence(Field.firstSequence),
+      lastSequence: try extent.sequence(Field.lastSequence),
+      durableWatermark: try extent.sequence(Field.durableWatermark),
       ordinal: extent.load(Field.ordinal.byteOffset),
-      pageCount: PageCount(extent.load(Field.pageCount.byteOffset)),
+      pageCount: try extent.pageCount(Field.pageCount),
       recordCount: extent.load(Field.recordCount.byteOffset),
       previousChecksum: extent.load(Field.previousChecksum.byteOffset),
       extentsChecksum: extent.load(Field.extentsChecksum.byteOffset),
-      stream: stream,
+      stream: try extent.stream(Field.stream),
       clockMilliseconds: extent.load(Field.clockMilliseconds.byteOffset),
       openEpoch: extent.load(Field.openEpoch.byteOffset))
-    guard firstSequence <= lastSequence, pageCount.rawValue >= 1 else {
-      throw .malformed("frame header")
-    }
+    guard firstSequence <= lastSequence, pageCount.rawValue >= 1,
+      (recordCount == 0) == (lastSequence == .zero),
+      (recordCount == 0) == (firstSequence == .zero)
+    else { throw .malformed("frame header") }
   }
 }

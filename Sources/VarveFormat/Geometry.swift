@@ -123,11 +123,11 @@ public struct Geometry: Hashable, Sendable {
 
   /// Pages that frames may take where the summary has `summaryPages` pages.
   public func framePageLimit(summaryPages: PageCount) -> PageCount {
-    let gap =
-      max(summaryDistance.rawValue, summaryPages.rawValue) - summaryPages.rawValue
-    let reserved = 2 * summaryPages.rawValue + gap
-    let total = segmentPageCount.rawValue
-    return PageCount(total > reserved ? total - reserved : 0)
+    // In 64 bits, because the number of summary pages may come from the medium.
+    let copy = UInt64(summaryPages.rawValue)
+    let reserved = copy + max(copy, UInt64(summaryDistance.rawValue))
+    let total = UInt64(segmentPageCount.rawValue)
+    return PageCount(UInt32(total > reserved ? total - reserved : 0))
   }
 
   /// The largest extent that a segment holds: beside the header, one summary page twice.

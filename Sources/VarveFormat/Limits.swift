@@ -24,6 +24,16 @@ public enum Limits {
   public static let minimumSegmentCount = 32
   /// Page addresses have 40 bits.
   public static let maximumPageCount: UInt64 = 1 << 40
+  /// The most pages of one extent: what the length hint of a record's location can name, and more
+  /// than the longest record takes.
+  public static let maximumExtentPageCount = 128 + 128 * 32
+  /// The most pages of a segment, and so of a frame.
+  public static let maximumSegmentPageCount = maximumSegmentByteCount / pageByteCount
+  /// No sequence number, version or identifier on the medium is above this: whoever counts on from
+  /// a number that was read cannot overflow. A million writes a second take 146,000 years.
+  public static let maximumCounter: UInt64 = 1 << 62
+  /// No generation on the medium is above this, and no number of opens, for the same reason.
+  public static let maximumGeneration = UInt32.max - 1
   /// LZ4 expands no byte of input into more than 255 of output.
   public static let maximumExpansion = 255
 }

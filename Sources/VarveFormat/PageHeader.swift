@@ -101,10 +101,21 @@ public struct PageHeader: Hashable, Sendable {
     guard
       bytes.load(Field.formatVersion.byteOffset, as: UInt8.self) == UInt8(Superblock.formatVersion)
     else { throw .notThisStructure }
+    let recordCount: UInt16 = bytes.load(Field.recordCount.byteOffset)
+    let extentPageCount: UInt32 = bytes.load(Field.extentPageCount.byteOffset)
+    guard extentPageCount >= 1, extentPageCount <= UInt32(Limits.maximumExtentPageCount) else {
+      throw .malformed("extentPageCount")
+    }
+    // Only frames hold records, and only one record has an extent of several pages.
+    let isFrame = kind == .frameStart || kind == .frameContinuation
+    guard isFrame ? extentPageCount == 1 || recordCount == 1 : recordCount == 0 else {
+      throw .malformed("recordCount")
+    }
+    guard isFrame || extentPageCount == 1 else { throw .malformed("extentPageCount") }
     return PageHeader(
-      kind: kind, recordCount: bytes.load(Field.recordCount.byteOffset),
+      kind: kind, recordCount: recordCount,
       generation: Generation(bytes.load(Field.generation.byteOffset)),
-      extentPageCount: PageCount(bytes.load(Field.extentPageCount.byteOffset)),
+      extentPageCount: PageCount(extentPageCount),
       page: PageIndex(bytes.load(Field.page.byteOffset)),
       segment: SegmentIndex(bytes.load(Field.segment.byteOffset)))
   }
@@ -120,8 +131,8 @@ public struct PageHeader: Hashable, Sendable {
     let header = try peek(bytes, uuid: uuid)
     guard header.page == page, header.generation == generation else { throw .stale }
     let pages = Int(header.extentPageCount.rawValue)
-    guard pages >= 1, pages <= bytes.byteCount / Limits.pageByteCount else {
-      throw .malformed("extent page count")
+    guard pages <= bytes.byteCount / Limits.pageByteCount else {
+      throw .malformed("extentPageCount")
     }
     let extent = bytes.extracting(4..<pages * Limits.pageByteCount)
     guard checksum.of(extent, generation: generation, page: page) == checksumField(of: bytes)

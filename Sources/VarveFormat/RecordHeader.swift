@@ -60,12 +60,23 @@ public struct RecordHeader: Hashable, Sendable {
     static let reserved = FieldLayout("reserved", 22, 2)
   }
 
-  /// The layout, for FORMAT.md. After it come, where the flags say so, 8 bytes of batch (count,
-  /// ordinal) and 8 bytes of expiry.
+  enum OptionalField {
+    static let batchRecordCount = FieldLayout("batchRecordCount", 0, 4)
+    static let batchOrdinal = FieldLayout("batchOrdinal", 4, 4)
+    static let expiryMilliseconds = FieldLayout("expiryMilliseconds", 0, 8)
+  }
+
+  /// The layout, for FORMAT.md. After it come, where the flags say so, the batch fields and then
+  /// the expiry field.
   public static let layout = [
     Field.sequence, Field.storedByteCount, Field.valueByteCount, Field.keyByteCount, Field.kind,
     Field.flags, Field.keyspace, Field.reserved,
   ]
+
+  /// The batch fields, from their own start.
+  public static let batchLayout = [OptionalField.batchRecordCount, OptionalField.batchOrdinal]
+  /// The expiry field, from its own start.
+  public static let expiryLayout = [OptionalField.expiryMilliseconds]
 
   static let fixedByteCount = 24
   static let compressedFlag: UInt8 = 1
@@ -127,15 +138,16 @@ public struct RecordHeader: Hashable, Sendable {
       throw .malformed("record kind")
     }
     let flags: UInt8 = extent.load(byteOffset + Field.flags.byteOffset)
-    guard flags & ~(RecordHeader.compressedFlag | RecordHeader.expiryFlag | RecordHeader.batchFlag)
-      == 0, extent.load(byteOffset + Field.reserved.byteOffset, as: UInt16.self) == 0
+    guard
+      flags & ~(RecordHeader.compressedFlag | RecordHeader.expiryFlag | RecordHeader.batchFlag)
+        == 0, extent.load(byteOffset + Field.reserved.byteOffset, as: UInt16.self) == 0
     else { throw .malformed("record flags") }
     var cursor = byteOffset + RecordHeader.fixedByteCount
     let optional =
       (flags & RecordHeader.batchFlag != 0 ? 8 : 0) + (flags & RecordHeader.expiryFlag != 0 ? 8 : 0)
     guard cursor + optional <= extent.byteCount else { throw .malformed("record header") }
     self.init(
-      sequence: SequenceNumber(extent.load(byteOffset + Field.sequence.byteOffset)), kind: kind,
+      sequence: try extent.sequence(Field.sequence, at: byteOffset), kind: kind,
       isCompressed: flags & RecordHeader.compressedFlag != 0,
       keyByteCount: Int(extent.load(byteOffset + Field.keyByteCount.byteOffset, as: UInt16.self)),
       storedByteCount: Int(
@@ -146,7 +158,9 @@ public struct RecordHeader: Hashable, Sendable {
     if flags & RecordHeader.batchFlag != 0 {
       batchRecordCount = extent.load(cursor)
       batchOrdinal = extent.load(cursor + 4)
-      guard batchOrdinal < batchRecordCount else { throw .malformed("batch ordinal") }
+      guard batchOrdinal < batchRecordCount,
+        batchRecordCount <= UInt32(Limits.maximumBatchOperationCount)
+      else { throw .malformed("batch ordinal") }
       cursor += 8
     }
     if flags & RecordHeader.expiryFlag != 0 {
@@ -164,8 +178,11 @@ public struct RecordHeader: Hashable, Sendable {
       throw .malformed("value byte count")
     }
     let (bound, overflow) = storedByteCount.multipliedReportingOverflow(by: Limits.maximumExpansion)
-    guard isCompressed ? !overflow && valueByteCount <= bound : storedByteCount == valueByteCount
-    else { throw .malformed("compressed byte count") }
+    let isPlausible =
+      isCompressed
+      ? !overflow && valueByteCount <= bound && storedByteCount < valueByteCount
+      : storedByteCount == valueByteCount
+    guard isPlausible else { throw .malformed("compressed byte count") }
     guard kind == .put || valueByteCount == 0 else { throw .malformed("tombstone with a value") }
     guard recordByteCount <= available else { throw .malformed("record byte count") }
   }

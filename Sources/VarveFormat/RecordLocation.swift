@@ -55,7 +55,9 @@ public struct RecordLocation: RawRepresentable, Hashable, Sendable {
   @inlinable
   public static func lengthHint(for pageCount: PageCount) -> UInt8 {
     let count = pageCount.rawValue
-    precondition(count >= 1 && count <= 128 + 128 * 32, "an extent has 1 to 4224 pages")
+    precondition(
+      count >= 1 && count <= UInt32(Limits.maximumExtentPageCount),
+      "an extent has 1 to 4224 pages")
     return count <= 128 ? UInt8(count - 1) : UInt8(127 + (count - 128 + 31) / 32)
   }
 }

@@ -41,6 +41,7 @@ public struct SegmentHeader: Hashable, Sendable {
   enum Field {
     static let magic = FieldLayout("magic", 32, 8)
     static let stream = FieldLayout("stream", 40, 1)
+    static let reserved = FieldLayout("reserved", 41, 3)
     static let predecessor = FieldLayout("predecessor", 44, 4)
     static let predecessorGeneration = FieldLayout("predecessorGeneration", 48, 4)
     static let predecessorEndPageCount = FieldLayout("predecessorEndPageCount", 52, 4)
@@ -55,7 +56,7 @@ public struct SegmentHeader: Hashable, Sendable {
 
   /// The layout, for FORMAT.md.
   public static let layout = [
-    Field.magic, Field.stream, Field.predecessor, Field.predecessorGeneration,
+    Field.magic, Field.stream, Field.reserved, Field.predecessor, Field.predecessorGeneration,
     Field.predecessorEndPageCount, Field.predecessorFrameChecksum, Field.encryptionKeyID,
     Field.firstSequence, Field.durableWatermark, Field.clockMilliseconds, Field.openEpoch,
     Field.fencingEpoch,
@@ -83,20 +84,20 @@ public struct SegmentHeader: Hashable, Sendable {
     guard page.load(Field.magic.byteOffset, as: UInt64.self) == SegmentHeader.magic else {
       throw .notThisStructure
     }
-    guard let stream = StreamKind(rawValue: page.load(Field.stream.byteOffset)) else {
-      throw .malformed("stream")
+    for field in [Field.reserved, Field.encryptionKeyID, Field.fencingEpoch] {
+      try page.requireZero(field)
     }
     guard page.extracting(SegmentHeader.byteCount..<Limits.pageByteCount).isAllZero else {
       throw .malformed("reserved bytes of the segment header")
     }
     self.init(
-      stream: stream,
+      stream: try page.stream(Field.stream),
       predecessor: SegmentIndex(page.load(Field.predecessor.byteOffset)),
-      predecessorGeneration: Generation(page.load(Field.predecessorGeneration.byteOffset)),
-      predecessorEndPageCount: PageCount(page.load(Field.predecessorEndPageCount.byteOffset)),
+      predecessorGeneration: try page.generation(Field.predecessorGeneration),
+      predecessorEndPageCount: try page.pageCount(Field.predecessorEndPageCount),
       predecessorFrameChecksum: page.load(Field.predecessorFrameChecksum.byteOffset),
-      firstSequence: SequenceNumber(page.load(Field.firstSequence.byteOffset)),
-      durableWatermark: SequenceNumber(page.load(Field.durableWatermark.byteOffset)),
+      firstSequence: try page.sequence(Field.firstSequence),
+      durableWatermark: try page.sequence(Field.durableWatermark),
       clockMilliseconds: page.load(Field.clockMilliseconds.byteOffset),
       openEpoch: page.load(Field.openEpoch.byteOffset))
   }

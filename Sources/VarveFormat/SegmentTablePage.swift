@@ -71,18 +71,19 @@ public struct SegmentEntry: Hashable, Sendable {
   }
 
   init(decoding page: RawSpan, at byteOffset: Int) throws(FormatError) {
-    guard let state = SegmentState(rawValue: page.load(byteOffset + Field.state.byteOffset)),
-      let stream = StreamKind(rawValue: page.load(byteOffset + Field.stream.byteOffset))
-    else { throw .malformed("segment state") }
-    let flags: UInt8 = page.load(byteOffset + Field.flags.byteOffset)
-    guard flags <= 1, page.load(byteOffset + Field.reserved.byteOffset, as: UInt8.self) == 0 else {
-      throw .malformed("segment flags")
+    guard let state = SegmentState(rawValue: page.load(byteOffset + Field.state.byteOffset)) else {
+      throw .malformed("segment state")
     }
+    let flags: UInt8 = page.load(byteOffset + Field.flags.byteOffset)
+    guard flags <= 1 else { throw .malformed("segment flags") }
+    try page.requireZero(Field.reserved, at: byteOffset)
     self.init(
-      state: state, stream: stream, hasSummary: flags == 1,
-      generation: Generation(page.load(byteOffset + Field.generation.byteOffset)),
+      state: state, stream: try page.stream(Field.stream, at: byteOffset), hasSummary: flags == 1,
+      generation: try page.generation(Field.generation, at: byteOffset),
       predecessor: SegmentIndex(page.load(byteOffset + Field.predecessor.byteOffset)),
-      endPageCount: PageCount(page.load(byteOffset + Field.endPageCount.byteOffset)))
+      endPageCount: try page.pageCount(Field.endPageCount, at: byteOffset))
+    guard state == .free || generation.rawValue > 0, state != .sealed || endPageCount.rawValue > 0
+    else { throw .malformed("segment entry") }
   }
 }
 
@@ -148,6 +149,7 @@ public struct SegmentTablePage: Hashable, Sendable {
     guard header.kind == .segmentTable, header.extentPageCount == PageCount(1),
       page.load(Field.ordinal.byteOffset, as: UInt32.self) == ordinal
     else { throw .notThisStructure }
+    try page.requireZero(Field.reserved)
     let count = Int(page.load(Field.entryCount.byteOffset, as: UInt32.self))
     guard count <= SegmentTablePage.entriesPerPage else { throw .malformed("entry count") }
     var entries: [SegmentEntry] = []
@@ -158,6 +160,6 @@ public struct SegmentTablePage: Hashable, Sendable {
           decoding: page,
           at: SegmentTablePage.entriesByteOffset + index * SegmentEntry.byteCount))
     }
-    self.init(version: page.load(Field.version.byteOffset), ordinal: ordinal, entries: entries)
+    self.init(version: try page.counter(Field.version), ordinal: ordinal, entries: entries)
   }
 }

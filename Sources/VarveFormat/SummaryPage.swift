@@ -118,16 +118,15 @@ public enum SummaryPage {
     if let ordinal, page.load(Field.ordinal.byteOffset, as: UInt32.self) != ordinal {
       throw .malformed("summary page ordinal")
     }
-    guard let stream = StreamKind(rawValue: page.load(Field.stream.byteOffset)) else {
-      throw .malformed("stream")
-    }
+    try page.requireZero(Field.reserved)
+    try page.requireZero(Field.reserved2)
     return SummaryFacts(
       recordCount: page.load(Field.recordCount.byteOffset),
-      endPageCount: PageCount(page.load(Field.endPageCount.byteOffset)),
-      summaryPageCount: PageCount(page.load(Field.summaryPageCount.byteOffset)),
+      endPageCount: try page.pageCount(Field.endPageCount),
+      summaryPageCount: try page.pageCount(Field.summaryPageCount),
       lastFrameChecksum: page.load(Field.lastFrameChecksum.byteOffset),
-      firstSequence: SequenceNumber(page.load(Field.firstSequence.byteOffset)),
-      lastSequence: SequenceNumber(page.load(Field.lastSequence.byteOffset)), stream: stream)
+      firstSequence: try page.sequence(Field.firstSequence),
+      lastSequence: try page.sequence(Field.lastSequence), stream: try page.stream(Field.stream))
   }
 
   /// The entries of a verified summary page, in the order of the log.
@@ -135,8 +134,9 @@ public enum SummaryPage {
     of page: RawSpan, into entries: inout [SummaryEntry]
   ) throws(FormatError) {
     let count = Int(page.load(Field.entryCount.byteOffset, as: UInt16.self))
-    var reader = SummaryReader(page: page)
+    var reader = try SummaryReader(page: page)
     for _ in 0..<count { entries.append(try reader.next(page)) }
+    guard reader.isAtEnd else { throw .malformed("entriesByteCount") }
   }
 }
 
@@ -147,10 +147,14 @@ struct SummaryReader {
   private var page: UInt64
   private var sequence: UInt64
 
-  init(page bytes: RawSpan) {
+  /// Whether every byte of the entries has been read.
+  var isAtEnd: Bool { cursor == end }
+
+  init(page bytes: RawSpan) throws(FormatError) {
     let byteCount = Int(
       bytes.load(SummaryPage.Field.entriesByteCount.byteOffset, as: UInt16.self))
-    end = min(Limits.pageByteCount, SummaryPage.entriesByteOffset + byteCount)
+    guard byteCount <= SummaryPage.entryCapacity else { throw .malformed("entriesByteCount") }
+    end = SummaryPage.entriesByteOffset + byteCount
     page = bytes.load(SummaryPage.Field.basePage.byteOffset)
     sequence = bytes.load(SummaryPage.Field.baseSequence.byteOffset)
   }
@@ -172,6 +176,7 @@ struct SummaryReader {
     }
     let expiry: UInt64 = control & SummaryPage.expiryBit != 0 ? try take(bytes) : 0
     guard page < Limits.maximumPageCount else { throw .malformed("summary page address") }
+    guard sequence <= Limits.maximumCounter else { throw .malformed("summary sequence") }
     return SummaryEntry(
       hash: KeyHash(
         fingerprint: fingerprint, selector: UInt32(selectorLow) | UInt32(selectorHigh) << 16),

@@ -17,6 +17,7 @@ extension Superblock {
     static let pageByteCount = FieldLayout("pageByteCount", 92, 4)
     static let hashKey = FieldLayout("hashKey", 96, 16)
     static let shutdown = FieldLayout("shutdown", 112, 1)
+    static let reserved = FieldLayout("reserved", 113, 3)
     static let lastFrameChecksum = FieldLayout("lastFrameChecksum", 116, 4)
     static let sequenceCeiling = FieldLayout("sequenceCeiling", 120, 8)
     static let lastSequence = FieldLayout("lastSequence", 128, 8)
@@ -37,6 +38,7 @@ extension Superblock {
     static let cutGeneration = FieldLayout("cutGeneration", 364, 4)
     static let cutPageCount = FieldLayout("cutPageCount", 368, 4)
     static let cutOpenEpoch = FieldLayout("cutOpenEpoch", 372, 4)
+    static let reserved2 = FieldLayout("reserved2", 376, 3720)
   }
 
   /// The layout, for FORMAT.md.
@@ -45,12 +47,20 @@ extension Superblock {
     Field.compatibleFeatures, Field.readOnlyCompatibleFeatures, Field.incompatibleFeatures,
     Field.deviceByteCount, Field.segmentByteCount, Field.segmentCount, Field.firstSegmentPage,
     Field.tablePageCount, Field.pageByteCount, Field.hashKey, Field.shutdown,
-    Field.lastFrameChecksum, Field.sequenceCeiling, Field.lastSequence, Field.lastFramePage,
+    Field.reserved, Field.lastFrameChecksum, Field.sequenceCeiling, Field.lastSequence,
+    Field.lastFramePage,
     Field.clockMilliseconds, Field.createdMilliseconds, Field.openCount, Field.checkpoint,
     Field.previousCheckpoint, Field.label, Field.fencingEpoch, Field.encryptionAlgorithm,
     Field.encryptionKeyID, Field.encryptionNonceCeiling, Field.encryptionKeyCheck,
     Field.keyspaceCatalogue, Field.cutSegment, Field.cutGeneration, Field.cutPageCount,
-    Field.cutOpenEpoch,
+    Field.cutOpenEpoch, Field.reserved2,
+  ]
+
+  /// Fields that no writer of version 1 uses.
+  private static let unused = [
+    Field.reserved, Field.fencingEpoch, Field.encryptionAlgorithm, Field.encryptionKeyID,
+    Field.encryptionNonceCeiling, Field.encryptionKeyCheck, Field.keyspaceCatalogue,
+    Field.reserved2,
   ]
 
   /// "VARVESB\0" as a little-endian word.
@@ -113,6 +123,7 @@ extension Superblock {
   /// - Throws: `notThisStructure` where there is no superblock, `newerFormat` where a newer library
   ///   wrote it, `checksum` or `malformed` where it is damaged.
   public init(decoding page: RawSpan, at location: PageIndex) throws(FormatError) {
+    guard page.byteCount == Limits.pageByteCount else { throw .malformed("short page") }
     guard page.load(Field.magic.byteOffset, as: UInt64.self) == Superblock.magic else {
       throw page.isAllZero ? .blank : .notThisStructure
     }
@@ -125,7 +136,17 @@ extension Superblock {
     let formatVersion: UInt16 = page.load(Field.formatVersion.byteOffset)
     guard formatVersion <= Superblock.formatVersion else { throw .newerFormat }
     guard formatVersion >= 1 else { throw .malformed("format version") }
+    let features = FeatureFlags(
+      compatible: page.load(Field.compatibleFeatures.byteOffset),
+      readOnlyCompatible: page.load(Field.readOnlyCompatibleFeatures.byteOffset),
+      incompatible: page.load(Field.incompatibleFeatures.byteOffset))
+    guard features.verdict != .refuse else { throw .newerFormat }
     let geometry = try Superblock.geometry(of: page)
+    let copy: UInt16 = page.load(Field.copy.byteOffset)
+    guard Int(copy) < Superblock.copyCount, geometry.superblockPage(copy: Int(copy)) == location
+    else { throw .malformed("copy") }
+    // A feature that this library may ignore can have put its fields where zeros were.
+    if features == FeatureFlags() { for field in Superblock.unused { try page.requireZero(field) } }
     guard let shutdown = ShutdownState(rawValue: page.load(Field.shutdown.byteOffset)) else {
       throw .malformed("shutdown state")
     }
@@ -133,28 +154,44 @@ extension Superblock {
       uuid: uuid, geometry: geometry, hashKeyLow: page.load(Field.hashKey.byteOffset),
       hashKeyHigh: page.load(Field.hashKey.byteOffset + 8), label: Superblock.label(of: page),
       createdMilliseconds: page.load(Field.createdMilliseconds.byteOffset))
-    version = page.load(Field.version.byteOffset)
-    features = FeatureFlags(
-      compatible: page.load(Field.compatibleFeatures.byteOffset),
-      readOnlyCompatible: page.load(Field.readOnlyCompatibleFeatures.byteOffset),
-      incompatible: page.load(Field.incompatibleFeatures.byteOffset))
+    self.features = features
     self.shutdown = shutdown
     lastFrameChecksum = page.load(Field.lastFrameChecksum.byteOffset)
-    sequenceCeiling = SequenceNumber(page.load(Field.sequenceCeiling.byteOffset))
-    lastSequence = SequenceNumber(page.load(Field.lastSequence.byteOffset))
     lastFramePage = PageIndex(page.load(Field.lastFramePage.byteOffset))
     clockMilliseconds = page.load(Field.clockMilliseconds.byteOffset)
-    openCount = page.load(Field.openCount.byteOffset)
-    checkpoint = CheckpointReference.decode(page, at: Field.checkpoint.byteOffset)
-    previousCheckpoint = CheckpointReference.decode(page, at: Field.previousCheckpoint.byteOffset)
-    let cutEpoch: UInt32 = page.load(Field.cutOpenEpoch.byteOffset)
-    if cutEpoch > 0 {
-      cut = LogCut(
-        segment: SegmentIndex(page.load(Field.cutSegment.byteOffset)),
-        generation: Generation(page.load(Field.cutGeneration.byteOffset)),
-        pageCount: PageCount(page.load(Field.cutPageCount.byteOffset)), openEpoch: cutEpoch)
+    try decodeCounters(page)
+    checkpoint = try CheckpointReference.decode(page, at: Field.checkpoint.byteOffset)
+    previousCheckpoint = try CheckpointReference.decode(
+      page, at: Field.previousCheckpoint.byteOffset)
+    cut = try Superblock.cut(of: page, geometry)
+  }
+
+  private mutating func decodeCounters(_ page: RawSpan) throws(FormatError) {
+    version = try page.counter(Field.version)
+    sequenceCeiling = try page.sequence(Field.sequenceCeiling)
+    lastSequence = try page.sequence(Field.lastSequence)
+    openCount = try page.counter(Field.openCount)
+    // Frames carry the count in 32 bits.
+    guard openCount <= UInt64(Limits.maximumGeneration) else { throw .malformed("openCount") }
+    guard lastSequence <= sequenceCeiling else { throw .malformed("sequenceCeiling") }
+  }
+
+  private static func cut(
+    of page: RawSpan, _ geometry: Geometry
+  ) throws(FormatError) -> LogCut? {
+    let cut = LogCut(
+      segment: SegmentIndex(page.load(Field.cutSegment.byteOffset)),
+      generation: try page.generation(Field.cutGeneration),
+      pageCount: try page.pageCount(Field.cutPageCount),
+      openEpoch: page.load(Field.cutOpenEpoch.byteOffset))
+    guard cut.openEpoch > 0 else {
+      guard cut.segment.rawValue == 0, cut.generation.rawValue == 0, cut.pageCount.rawValue == 0
+      else { throw .malformed("cut") }
+      return nil
     }
-    guard features.verdict != .refuse else { throw .newerFormat }
+    guard cut.segment.rawValue < geometry.segmentCount, cut.pageCount <= geometry.segmentPageCount
+    else { throw .malformed("cut") }
+    return cut
   }
 
   private static func geometry(of page: RawSpan) throws(FormatError) -> Geometry {

@@ -32,6 +32,9 @@ public enum ValueCodec {
     _ block: RawSpan, into output: inout MutableRawSpan
   ) throws(FormatError) {
     let expected = output.byteCount
+    guard expected <= Limits.maximumValueByteCount, block.byteCount <= expected else {
+      throw .malformed("LZ4 block")
+    }
     let written = unsafe output.withUnsafeMutableBytes { target in
       unsafe block.withUnsafeBytes { source in
         // SAFETY: the safe decoder reads and writes within the two counts whatever the input.

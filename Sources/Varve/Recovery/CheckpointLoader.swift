@@ -36,7 +36,7 @@ struct CheckpointLoader {
         (try? CheckpointPage.kind(of: bytes, identifier: reference.identifier, ordinal: nil))
           == .root
       else { return nil }
-      return CheckpointPage.root(of: bytes)
+      return try? CheckpointPage.root(of: bytes)
     }
   }
 
@@ -96,9 +96,13 @@ struct CheckpointLoader {
       UInt64(PageHeader.checksumField(of: bytes)), seed: pagesChecksum)
     for index in 0..<count {
       if kind == .entries {
-        entries.append(CheckpointPage.entry(of: bytes, at: index))
+        guard let entry = try? CheckpointPage.entry(of: bytes, at: index) else { return false }
+        entries.append(entry)
       } else {
-        generations.append(CheckpointPage.generation(of: bytes, at: index))
+        guard let generation = try? CheckpointPage.generation(of: bytes, at: index) else {
+          return false
+        }
+        generations.append(generation)
       }
     }
     return true
