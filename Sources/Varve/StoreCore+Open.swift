@@ -86,6 +86,7 @@ extension StoreCore {
       Task { await maintenance.run() }
       maintenance.signal.raise()
     }
+    core.metrics?.start(core)
     return Store(core: core)
   }
 

@@ -22,6 +22,8 @@ final class StoreCore: Sendable {
   let health: HealthMonitor
   let memoryPlan: MemoryPlan
   let report: RecoveryReport
+  /// nil where the caller gave no factory.
+  let metrics: StoreMetrics?
   /// What damage of unknown extent may have taken; nil in a sound store.
   let suspect: SuspectRange?
   /// nil in a store that is open for reading only.
@@ -55,6 +57,11 @@ final class StoreCore: Sendable {
     health = log.health
     self.memoryPlan = memoryPlan
     report = recovered.report
+    metrics = options.metricsFactory.map { factory in
+      let label = recovered.superblock.label
+      return StoreMetrics(
+        factory: factory, name: label.isEmpty ? recovered.superblock.uuid.description : label)
+    }
     suspect = recovered.replay.suspect
     self.maintenance = maintenance
     self.isReadOnly = isReadOnly
@@ -134,6 +141,7 @@ final class StoreCore: Sendable {
     // Closing the device waits for every request, so this may take a moment: off the caller's
     // executor, or one blocked thread could be the one that a completion needs.
     await DeviceCloser.close(device)
+    metrics?.end(self)
     cache.removeAll()
     health.close()
     return error
@@ -147,6 +155,7 @@ final class StoreCore: Sendable {
       return true
     }
     guard wasOpen else { return }
+    metrics?.end(self)
     health.logger.warning(
       "a store was dropped without close(): it is not marked clean, and the next open recovers it")
     maintenance?.send(.abandon)

@@ -33,6 +33,13 @@ public struct Batch: Sendable {
     put([UInt8](key.utf8), [UInt8](value.utf8), condition: condition)
   }
 
+  /// Adds a put.
+  public mutating func put(
+    _ key: String, _ value: [UInt8], condition: WriteCondition = .none
+  ) {
+    put([UInt8](key.utf8), value, condition: condition)
+  }
+
   /// Adds a delete.
   public mutating func delete(_ key: [UInt8], condition: WriteCondition = .none) {
     operations.append(Operation(key: key, value: nil, condition: condition))

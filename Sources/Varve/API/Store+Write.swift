@@ -69,6 +69,15 @@ extension Store {
       [UInt8](key.utf8), [UInt8](value.utf8), condition: condition, durability: durability)
   }
 
+  /// Sets the value of a key if the condition holds.
+  ///
+  /// - Throws: as `put(_:_:condition:durability:)` of arrays.
+  public func put(
+    _ key: String, _ value: [UInt8], condition: WriteCondition, durability: Durability = .durable
+  ) async throws(StoreError) -> WriteOutcome {
+    try await put([UInt8](key.utf8), value, condition: condition, durability: durability)
+  }
+
   /// Removes a key. Where it has no value, nothing is written.
   ///
   /// Durable on return: what `durability` says. Cost: as a put; no read.
@@ -109,6 +118,15 @@ extension Store {
     _ key: [UInt8], condition: WriteCondition, durability: Durability = .durable
   ) async throws(StoreError) -> WriteOutcome {
     try await core.write(key: key, value: nil, condition: condition, durability: durability)
+  }
+
+  /// Removes a key if the condition holds.
+  ///
+  /// - Throws: as `put(_:_:condition:durability:)`.
+  public func delete(
+    _ key: String, condition: WriteCondition, durability: Durability = .durable
+  ) async throws(StoreError) -> WriteOutcome {
+    try await delete([UInt8](key.utf8), condition: condition, durability: durability)
   }
 
   /// Applies a batch: all of it or, where a condition does not hold, nothing.

@@ -29,4 +29,10 @@ public enum BatchOutcome: Hashable, Sendable {
   case applied(lastSequence: UInt64)
   /// Nothing of it took effect, because the condition of this operation did not hold.
   case refused(operationIndex: Int)
+
+  /// Whether the batch took effect.
+  public var isApplied: Bool {
+    if case .applied = self { return true }
+    return false
+  }
 }
