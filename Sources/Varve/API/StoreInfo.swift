@@ -1,0 +1,43 @@
+/// What a store says of itself, read from its superblock and segment table without a lock: also of
+/// a damaged store, and of one in use (then it may be stale).
+public struct StoreInfo: Hashable, Sendable {
+  /// The identity, as hexadecimal text.
+  public var uuid = ""
+  /// The label.
+  public var label = ""
+  /// The version of the format.
+  public var formatVersion = 0
+  /// The byte count of the store.
+  public var deviceByteCount: UInt64 = 0
+  /// The byte count of a segment.
+  public var segmentByteCount = 0
+  /// Segments in all.
+  public var segmentCount = 0
+  /// Segments that hold nothing.
+  public var freeSegmentCount = 0
+  /// Segments that are being filled.
+  public var openSegmentCount = 0
+  /// Segments that are complete.
+  public var sealedSegmentCount = 0
+  /// The longest value.
+  public var maximumValueByteCount = 0
+  /// Whether the store was closed.
+  public var wasClosedCleanly = false
+  /// The last sequence number, where it was closed cleanly.
+  public var lastSequence: UInt64 = 0
+  /// How often the store was opened for writing.
+  public var openCount: UInt64 = 0
+  /// When it was formatted, in milliseconds since 1970.
+  public var createdMilliseconds: UInt64 = 0
+  /// Whether a checkpoint is named.
+  public var hasCheckpoint = false
+  /// Valid copies of the superblock, of 4.
+  public var validSuperblockCount = 0
+  /// Whether another process holds the store, so that all this may be stale.
+  public var isLive = false
+  /// The holder's process, where it can be known.
+  public var holderProcessID: Int32?
+
+  /// Makes an empty description.
+  public init() {}
+}
