@@ -20,6 +20,7 @@ public enum ToolMain {
     signal(SIGXFSZ, SIG_IGN)
     var status = ExitStatus.clean.rawValue
     do {
+      try requireCommand(of: root)
       var command = try root.parseAsRoot()
       if var asynchronous = command as? any AsyncParsableCommand {
         try await asynchronous.run()
@@ -34,6 +35,21 @@ public enum ToolMain {
     }
     try? ByteOutput.messages.flush()
     exit(status)
+  }
+
+  /// A command that this version does not have is named as such; the parser would call it an
+  /// unexpected argument.
+  private static func requireCommand(
+    of root: any ParsableCommand.Type
+  ) throws(ToolError) {
+    let configuration = root.configuration
+    let commands =
+      configuration.ungroupedSubcommands + configuration.groupedSubcommands.flatMap(\.subcommands)
+    guard !commands.isEmpty, let first = CommandLine.arguments.dropFirst().first,
+      !first.hasPrefix("-"), first != "help",
+      !commands.contains(where: { $0.configuration.commandName == first })
+    else { return }
+    throw .usage("this version has no command '\(first)'; \(name) --help lists the commands")
   }
 
   private static func report(_ error: any Error, _ root: any ParsableCommand.Type) -> Int32 {

@@ -24,15 +24,15 @@ struct Kvctl: AsyncParsableCommand {
     version: "0.1.0",
     groupedSubcommands: [
       CommandGroup(
-        name: "Stores:",
+        name: "Stores",
         subcommands: [
           CreateCommand.self, InfoCommand.self, StatCommand.self, RecoverCommand.self,
         ]),
       CommandGroup(
-        name: "Keys:", subcommands: [GetCommand.self, PutCommand.self, DelCommand.self]),
+        name: "Keys", subcommands: [GetCommand.self, PutCommand.self, DelCommand.self]),
       CommandGroup(
-        name: "Contents:",
+        name: "Contents",
         subcommands: [LoadCommand.self, DumpCommand.self, VerifyCommand.self]),
-      CommandGroup(name: "Sessions:", subcommands: [ShellCommand.self]),
+      CommandGroup(name: "Sessions", subcommands: [ShellCommand.self]),
     ])
 }

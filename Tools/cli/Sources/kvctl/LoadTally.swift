@@ -120,7 +120,8 @@ final class LoadTally {
     }
     guard skipsErrors else {
       throw ToolError(
-        .failure, code: code, message + "; \(recordCount) records were stored before")
+        .failure, code: code,
+        message + "; what came before it is stored (--skip-errors names it and goes on)")
     }
     if shared.json {
       let event: JSONValue = [
