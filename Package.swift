@@ -58,7 +58,10 @@ let package = Package(
       ],
       swiftSettings: strict),
     .target(
-      name: "VarveTesting", dependencies: ["Varve", "VarveIO", "VarveFormat"],
+      name: "VarveTesting",
+      dependencies: [
+        "Varve", "VarveIO", "VarveFormat", .product(name: "Logging", package: "swift-log"),
+      ],
       swiftSettings: strict),
     .target(
       name: "VarveLifecycle",

@@ -1,1 +1,184 @@
+#define _GNU_SOURCE
 #include "CVarveAIO.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+int varve_open_direct_flag(void) { return O_DIRECT; }
+
+int varve_open_at(int directory, const char *name, int flags, mode_t mode) {
+  int result;
+  do result = openat(directory, name, flags, mode);
+  while (result < 0 && errno == EINTR);
+  return result < 0 ? -errno : result;
+}
+
+int varve_allocate(int descriptor, int64_t byteOffset, int64_t byteCount) {
+  int result;
+  do result = fallocate(descriptor, 0, byteOffset, byteCount);
+  while (result < 0 && errno == EINTR);
+  return result < 0 ? -errno : 0;
+}
+
+int varve_block_device_byte_count(int descriptor, uint64_t *byteCount) {
+  return ioctl(descriptor, BLKGETSIZE64, byteCount) < 0 ? -errno : 0;
+}
+
+int varve_block_device_sector_byte_count(int descriptor, uint32_t *byteCount) {
+  int value = 0;
+  if (ioctl(descriptor, BLKSSZGET, &value) < 0) return -errno;
+  *byteCount = (uint32_t)value;
+  return 0;
+}
+
+int varve_file_system_magic(int descriptor, uint64_t *magic) {
+  struct statfs status;
+  if (fstatfs(descriptor, &status) < 0) return -errno;
+  // f_type is signed and 64 bits wide here, but magic numbers have 32 bits.
+  *magic = (uint64_t)status.f_type & 0xffffffffu;
+  return 0;
+}
+
+uint32_t varve_device_major(uint64_t device) { return major(device); }
+uint32_t varve_device_minor(uint64_t device) { return minor(device); }
+
+int varve_clear_nonblocking(int descriptor) {
+  int flags = fcntl(descriptor, F_GETFL);
+  if (flags < 0) return -errno;
+  return fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+int varve_set_direct(int descriptor) {
+  int flags = fcntl(descriptor, F_GETFL);
+  if (flags < 0) return -errno;
+  return fcntl(descriptor, F_SETFL, flags | O_DIRECT) < 0 ? -errno : 0;
+}
+
+int64_t varve_read_at(int descriptor, void *memory, size_t byteCount, int64_t byteOffset) {
+  struct iovec vector = {memory, byteCount};
+  ssize_t result;
+  do result = preadv2(descriptor, &vector, 1, byteOffset, 0);
+  while (result < 0 && errno == EINTR);
+  return result < 0 ? -errno : result;
+}
+
+int64_t varve_write_at(int descriptor, const void *memory, size_t byteCount, int64_t byteOffset,
+                       int durable) {
+  struct iovec vector = {(void *)memory, byteCount};
+  ssize_t result;
+  do result = pwritev2(descriptor, &vector, 1, byteOffset, durable ? RWF_DSYNC : 0);
+  while (result < 0 && errno == EINTR);
+  return result < 0 ? -errno : result;
+}
+
+// Never repeated, not even after EINTR: a failed flush may have dropped the dirty state.
+int varve_flush(int descriptor) { return fdatasync(descriptor) < 0 ? -errno : 0; }
+
+int varve_event_create(void) {
+  int result = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return result < 0 ? -errno : result;
+}
+
+int varve_event_signal(int descriptor) {
+  uint64_t one = 1;
+  // EAGAIN: the counter is at its maximum, so the event is signalled already.
+  if (write(descriptor, &one, sizeof one) < 0 && errno != EAGAIN) return -errno;
+  return 0;
+}
+
+int varve_event_clear(int descriptor) {
+  uint64_t count;
+  if (read(descriptor, &count, sizeof count) < 0 && errno != EAGAIN) return -errno;
+  return 0;
+}
+
+int varve_durable_write_flag(void) { return RWF_DSYNC; }
+
+// The ring that the kernel maps at the address of the context (fs/aio.c, struct aio_ring).
+struct ring {
+  unsigned id, capacity, head, tail, magic, compatible, incompatible, headerByteCount;
+  struct io_event events[];
+};
+
+static int take_from_ring(io_context_t context, long limit, struct io_event *events) {
+  struct ring *ring = (struct ring *)context;
+  if (ring->magic != 0xa10a10a1u || ring->incompatible != 0 ||
+      ring->headerByteCount != sizeof(struct ring))
+    return 0;
+  unsigned head = __atomic_load_n(&ring->head, __ATOMIC_RELAXED);
+  // Pairs with the kernel's barrier between filling an event and moving the tail.
+  unsigned tail = __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE);
+  int count = 0;
+  while (count < limit && head != tail) {
+    events[count++] = ring->events[head];
+    head = head + 1 == ring->capacity ? 0 : head + 1;
+  }
+  // The kernel may overwrite the events only once it sees the new head.
+  if (count > 0) __atomic_store_n(&ring->head, head, __ATOMIC_RELEASE);
+  return count;
+}
+
+int varve_aio_reap(io_context_t context, long limit, struct io_event *events,
+                   int64_t timeoutNanoseconds) {
+  int count = take_from_ring(context, limit, events);
+  if (count > 0) return count;
+  struct timespec timeout = {timeoutNanoseconds / 1000000000, timeoutNanoseconds % 1000000000};
+  return io_getevents(context, 1, limit, events, &timeout);
+}
+
+uint64_t varve_monotonic_nanoseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static atomic_uint next_thread_tag;
+static __thread uint32_t thread_tag;
+
+uint32_t varve_thread_tag(void) {
+  // Multiplied by a prime near 2^32 / phi, so that neighbouring tags differ in their high bits.
+  if (thread_tag == 0)
+    thread_tag = (atomic_fetch_add_explicit(&next_thread_tag, 1, memory_order_relaxed) + 1) *
+                 2654435761u | 1u;
+  return thread_tag;
+}
+
+static atomic_uint fork_generation;
+
+static void in_child(void) { atomic_fetch_add(&fork_generation, 1); }
+
+// Registered before main or at dlopen, so that reading the generation is one load.
+__attribute__((constructor)) static void register_fork_handler(void) {
+  pthread_atfork(NULL, NULL, in_child);
+}
+
+uint32_t varve_fork_generation(void) {
+  return atomic_load_explicit(&fork_generation, memory_order_relaxed);
+}
+
+int varve_thread_start(pthread_t *thread, void *(*body)(void *), void *argument,
+                       const char *name) {
+  sigset_t blocked, before;
+  sigfillset(&blocked);
+  sigdelset(&blocked, SIGSEGV);
+  sigdelset(&blocked, SIGBUS);
+  sigdelset(&blocked, SIGFPE);
+  sigdelset(&blocked, SIGILL);
+  sigdelset(&blocked, SIGTRAP);
+  sigdelset(&blocked, SIGABRT);
+  pthread_sigmask(SIG_SETMASK, &blocked, &before);
+  int result = pthread_create(thread, NULL, body, argument);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (result == 0) pthread_setname_np(*thread, name);
+  return -result;
+}

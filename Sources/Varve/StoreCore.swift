@@ -1,33 +1,199 @@
+// What a store consists of. `Store` is the handle that users hold; the background task and requests in
+// flight hold this. One file per journey: StoreCore+Write, StoreCore+Read, StoreCore+Open.
+
+import Logging
+import Synchronization
 import VarveFormat
 import VarveIO
 
+/// The parts of an open store.
 final class StoreCore: Sendable {
-  let report = RecoveryReport()
-  let health = HealthMonitor()
+  let device: any BlockDevice
+  let environment: StoreEnvironment
+  let options: StoreOptions
   let geometry: Geometry
+  let hashKey: HashKey
   let index: RecordIndex
-  init(geometry: Geometry, index: RecordIndex) { self.geometry = geometry; self.index = index }
-  func abandon() {}
-  func statistics() -> StoreStatistics { StoreStatistics() }
-  func sync() async throws(StoreError) { preconditionFailure() }
-  func checkpoint() async throws(StoreError) { preconditionFailure() }
-  func close() async throws(StoreError) { preconditionFailure() }
-  static func open(path: String, options: StoreOptions) async throws(StoreError) -> Store { preconditionFailure() }
-  static func open(device: any BlockDevice, options: StoreOptions, environment: StoreEnvironment) async throws(StoreError) -> Store { preconditionFailure() }
-  static func recoveryPlan(path: String, options: StoreOptions) async throws(StoreError) -> RecoveryPlan { preconditionFailure() }
-  func put(_ key: RawSpan, _ value: RawSpan, durability: Durability) async throws(StoreError) -> UInt64 { preconditionFailure() }
-  func write(key: [UInt8], value: [UInt8]?, condition: WriteCondition, durability: Durability) async throws(StoreError) -> WriteOutcome { preconditionFailure() }
-  func delete(_ key: RawSpan, durability: Durability) async throws(StoreError) -> UInt64? { preconditionFailure() }
-  func write(_ batch: Batch, durability: Durability) async throws(StoreError) -> BatchOutcome { preconditionFailure() }
-  func withValue<R>(for key: RawSpan, _ body: (RawSpan, UInt64) -> R) async throws(StoreError) -> R? { preconditionFailure() }
-  func contains(_ key: RawSpan) throws(StoreError) -> Bool { preconditionFailure() }
-  func multiGet(_ keys: [[UInt8]]) async throws(StoreError) -> [VersionedValue?] { preconditionFailure() }
-  func read(fingerprints: [UInt64], inShard: Int) async throws(StoreError) -> [Record] { preconditionFailure() }
+  let segments: SegmentDirectory
+  let cache: RecordCache
+  let log: LogAppender
+  let reader: RecordReader
+  let counters: StoreCounters
+  let health: HealthMonitor
+  let memoryPlan: MemoryPlan
+  let report: RecoveryReport
+  /// What damage of unknown extent may have taken; nil in a sound store.
+  let suspect: SuspectRange?
+  /// nil in a store that is open for reading only.
+  let maintenance: Maintenance?
+  let isReadOnly: Bool
+  private let lifecycle = Mutex(Lifecycle.open)
+
+  private enum Lifecycle {
+    case open
+    case closing([WriteWaiter])
+    case closed(StoreError?)
+  }
+
+  init(
+    device: any BlockDevice, environment: StoreEnvironment, options: StoreOptions,
+    recovered: RecoveredStore, memoryPlan: MemoryPlan, log: LogAppender, cache: RecordCache,
+    reader: RecordReader, maintenance: Maintenance?, isReadOnly: Bool
+  ) {
+    self.device = device
+    self.environment = environment
+    self.options = options
+    geometry = recovered.superblock.geometry
+    hashKey = HashKey(
+      low: recovered.superblock.hashKeyLow, high: recovered.superblock.hashKeyHigh)
+    index = recovered.index
+    segments = recovered.segments
+    self.cache = cache
+    self.log = log
+    self.reader = reader
+    counters = log.counters
+    health = log.health
+    self.memoryPlan = memoryPlan
+    report = recovered.report
+    suspect = recovered.replay.suspect
+    self.maintenance = maintenance
+    self.isReadOnly = isReadOnly
+  }
+
+  /// Throws once closing has begun.
+  func requireOpen() throws(StoreError) {
+    let isOpen = lifecycle.withLock { state in
+      if case .open = state { return true }
+      return false
+    }
+    if !isOpen { throw .closedStore }
+  }
+
+  /// Throws where nothing may be written.
+  func requireWritable() throws(StoreError) {
+    try requireOpen()
+    if isReadOnly { throw .readOnlyStore }
+  }
+
+  func sync() async throws(StoreError) {
+    try requireOpen()
+    if isReadOnly { return }
+    if let error = await log.settle(.durable) { throw error }
+  }
+
+  func checkpoint() async throws(StoreError) {
+    try requireWritable()
+    guard let maintenance else { return }
+    let error: StoreError? = await suspend { maintenance.send(.checkpoint($0)) }
+    if let error { throw error }
+  }
+
+  func close() async throws(StoreError) {
+    enum Role {
+      case first
+      case waiting
+      case done(StoreError?)
+    }
+    let role: Role = lifecycle.withLock { state in
+      switch state {
+      case .open:
+        state = .closing([])
+        return .first
+      case .closing: return .waiting
+      case .closed(let error): return .done(error)
+      }
+    }
+    switch role {
+    case .done: return
+    case .waiting:
+      let _: StoreError? = await suspend { waiter in
+        let isDone = lifecycle.withLock { state in
+          guard case .closing(let waiters) = state else { return true }
+          state = .closing(waiters + [waiter])
+          return false
+        }
+        if isDone { waiter.resume(nil) }
+      }
+    case .first:
+      let error = await finish()
+      let waiters = lifecycle.withLock { state in
+        defer { state = .closed(error) }
+        if case .closing(let waiters) = state { return waiters }
+        return []
+      }
+      for waiter in waiters { waiter.resume(nil) }
+      if let error { throw error }
+    }
+  }
+
+  private func finish() async -> StoreError? {
+    var error: StoreError?
+    if let maintenance {
+      error = await suspend { maintenance.send(.close($0)) }
+    }
+    // Closing the device waits for every request, so this may take a moment: off the caller's
+    // executor, or one blocked thread could be the one that a completion needs.
+    await DeviceCloser.close(device)
+    cache.removeAll()
+    health.close()
+    return error
+  }
+
+  /// The last handle is gone without `close()`: nothing is marked clean, so the next open recovers.
+  func abandon() {
+    let wasOpen = lifecycle.withLock { state in
+      guard case .open = state else { return false }
+      state = .closed(.closedStore)
+      return true
+    }
+    guard wasOpen else { return }
+    health.logger.warning(
+      "a store was dropped without close(): it is not marked clean, and the next open recovers it")
+    maintenance?.send(.abandon)
+    let health = health
+    DeviceCloser.close(device) { health.close() }
+  }
+
+  /// Fits the cache into what the index leaves of the budget.
+  static func adjustMemory(_ plan: MemoryPlan, _ index: RecordIndex, _ cache: RecordCache) {
+    cache.setByteLimit(plan.cacheByteLimit(indexByteCount: index.reservedByteCount))
+  }
+
+  func statistics() -> StoreStatistics {
+    var result = StoreStatistics()
+    var tombstones = 0
+    for segment in 0..<geometry.segmentCount {
+      tombstones += segments.liveTombstoneCount(of: SegmentIndex(segment))
+    }
+    result.tombstoneCount = tombstones
+    result.keyCount = max(0, index.entryCount - tombstones)
+    result.lastSequence = log.lastSequence.rawValue
+    result.durableSequence = log.durableSequence.rawValue
+    result.putCount = counters.value(counters.puts)
+    result.deleteCount = counters.value(counters.deletes)
+    result.batchCount = counters.value(counters.batches)
+    result.getCount = counters.value(counters.gets)
+    result.bufferHitCount = counters.value(counters.bufferHits)
+    result.cacheHitCount = counters.value(counters.cacheHits)
+    result.deviceReadCount = counters.value(counters.deviceReads)
+    result.sharedReadCount = counters.value(counters.sharedReads)
+    result.corruptReadCount = counters.value(counters.corruptReads)
+    result.userByteCount = counters.value(counters.userBytes)
+    result.frameByteCount = counters.value(counters.frameBytes)
+    result.paddingByteCount = counters.value(counters.paddingBytes)
+    result.metadataByteCount = counters.value(counters.metadataBytes)
+    result.checkpointByteCount = counters.value(counters.checkpointBytes)
+    result.frameCount = counters.value(counters.frames)
+    result.flushCount = counters.value(counters.flushes)
+    result.freedSegmentCount = counters.value(counters.freedSegments)
+    result.segmentCount = Int(geometry.segmentCount)
+    result.freeSegmentCount = maintenance?.freeSegmentCount ?? 0
+    result.reservedSegmentCount = Maintenance.reserve(segmentCount: geometry.segmentCount)
+    result.indexByteCount = index.reservedByteCount
+    result.cacheByteCount = cache.byteCount
+    result.bufferByteCount = log.bufferByteCount
+    result.memoryBudget = memoryPlan.budget
+    result.slowRequestCount = (device as? any InstrumentedDevice)?.statistics.slowRequestCount ?? 0
+    return result
+  }
 }
-struct StoreEnvironment: Sendable {}
-enum StoreFormatter {
-  static func create(path: String, options: FormatOptions) async throws(StoreError) { preconditionFailure() }
-  static func format(device: any BlockDevice, options: FormatOptions, environment: StoreEnvironment) async throws(StoreError) { preconditionFailure() }
-}
-extension StoreInfo { static func read(path: String) async throws(StoreError) -> StoreInfo { preconditionFailure() } }
-final class HealthMonitor: Sendable { var current: StoreHealth { .healthy }; func subscribe() -> AsyncStream<StoreEvent> { AsyncStream { _ in } } }

@@ -21,12 +21,14 @@ public struct FrameHeader: Hashable, Sendable {
   public var stream: StreamKind
   /// The TTL clock's high-water mark, in milliseconds since 1970.
   public var clockMilliseconds: UInt64
+  /// The number of the open that wrote the frame: after a cut, older frames behind it are void.
+  public var openEpoch: UInt32
 
   /// Describes a frame.
   public init(
     firstSequence: SequenceNumber, lastSequence: SequenceNumber, durableWatermark: SequenceNumber,
     ordinal: UInt32, pageCount: PageCount, recordCount: UInt32, previousChecksum: UInt32,
-    extentsChecksum: UInt32, stream: StreamKind, clockMilliseconds: UInt64
+    extentsChecksum: UInt32, stream: StreamKind, clockMilliseconds: UInt64, openEpoch: UInt32
   ) {
     self.firstSequence = firstSequence
     self.lastSequence = lastSequence
@@ -38,6 +40,7 @@ public struct FrameHeader: Hashable, Sendable {
     self.extentsChecksum = extentsChecksum
     self.stream = stream
     self.clockMilliseconds = clockMilliseconds
+    self.openEpoch = openEpoch
   }
 
   enum Field {
@@ -52,14 +55,15 @@ public struct FrameHeader: Hashable, Sendable {
     static let stream = FieldLayout("stream", 76, 1)
     static let reserved = FieldLayout("reserved", 77, 3)
     static let clockMilliseconds = FieldLayout("clockMilliseconds", 80, 8)
-    static let fencingEpoch = FieldLayout("fencingEpoch", 88, 8)
+    static let openEpoch = FieldLayout("openEpoch", 88, 4)
+    static let fencingEpoch = FieldLayout("fencingEpoch", 92, 4)
   }
 
   /// The layout, for FORMAT.md.
   public static let layout = [
     Field.firstSequence, Field.lastSequence, Field.durableWatermark, Field.ordinal,
     Field.pageCount, Field.recordCount, Field.previousChecksum, Field.extentsChecksum,
-    Field.stream, Field.reserved, Field.clockMilliseconds, Field.fencingEpoch,
+    Field.stream, Field.reserved, Field.clockMilliseconds, Field.openEpoch, Field.fencingEpoch,
   ]
 
   /// Where the first record of a frame's first extent begins.
@@ -85,7 +89,8 @@ public struct FrameHeader: Hashable, Sendable {
     extent.store(extentsChecksum, Field.extentsChecksum.byteOffset)
     extent.store(stream.rawValue, Field.stream.byteOffset)
     extent.store(clockMilliseconds, Field.clockMilliseconds.byteOffset)
-    extent.store(0 as UInt64, Field.fencingEpoch.byteOffset)
+    extent.store(openEpoch, Field.openEpoch.byteOffset)
+    extent.store(0 as UInt32, Field.fencingEpoch.byteOffset)
   }
 
   /// Reads the header from a verified first extent.
@@ -103,7 +108,8 @@ public struct FrameHeader: Hashable, Sendable {
       previousChecksum: extent.load(Field.previousChecksum.byteOffset),
       extentsChecksum: extent.load(Field.extentsChecksum.byteOffset),
       stream: stream,
-      clockMilliseconds: extent.load(Field.clockMilliseconds.byteOffset))
+      clockMilliseconds: extent.load(Field.clockMilliseconds.byteOffset),
+      openEpoch: extent.load(Field.openEpoch.byteOffset))
     guard firstSequence <= lastSequence, pageCount.rawValue >= 1 else {
       throw .malformed("frame header")
     }

@@ -17,12 +17,15 @@ public struct SegmentHeader: Hashable, Sendable {
   public var durableWatermark: SequenceNumber
   /// The TTL clock's high-water mark, in milliseconds since 1970.
   public var clockMilliseconds: UInt64
+  /// The number of the open that wrote the header.
+  public var openEpoch: UInt32
 
   /// Describes a segment.
   public init(
     stream: StreamKind, predecessor: SegmentIndex, predecessorGeneration: Generation,
     predecessorEndPageCount: PageCount, predecessorFrameChecksum: UInt32,
-    firstSequence: SequenceNumber, durableWatermark: SequenceNumber, clockMilliseconds: UInt64
+    firstSequence: SequenceNumber, durableWatermark: SequenceNumber, clockMilliseconds: UInt64,
+    openEpoch: UInt32
   ) {
     self.stream = stream
     self.predecessor = predecessor
@@ -32,6 +35,7 @@ public struct SegmentHeader: Hashable, Sendable {
     self.firstSequence = firstSequence
     self.durableWatermark = durableWatermark
     self.clockMilliseconds = clockMilliseconds
+    self.openEpoch = openEpoch
   }
 
   enum Field {
@@ -45,14 +49,16 @@ public struct SegmentHeader: Hashable, Sendable {
     static let firstSequence = FieldLayout("firstSequence", 64, 8)
     static let durableWatermark = FieldLayout("durableWatermark", 72, 8)
     static let clockMilliseconds = FieldLayout("clockMilliseconds", 80, 8)
-    static let fencingEpoch = FieldLayout("fencingEpoch", 88, 8)
+    static let openEpoch = FieldLayout("openEpoch", 88, 4)
+    static let fencingEpoch = FieldLayout("fencingEpoch", 92, 4)
   }
 
   /// The layout, for FORMAT.md.
   public static let layout = [
     Field.magic, Field.stream, Field.predecessor, Field.predecessorGeneration,
     Field.predecessorEndPageCount, Field.predecessorFrameChecksum, Field.encryptionKeyID,
-    Field.firstSequence, Field.durableWatermark, Field.clockMilliseconds, Field.fencingEpoch,
+    Field.firstSequence, Field.durableWatermark, Field.clockMilliseconds, Field.openEpoch,
+    Field.fencingEpoch,
   ]
 
   static let magic: UInt64 = 0x0047_4553_5652_4156  // "VARVSEG\0"
@@ -69,6 +75,7 @@ public struct SegmentHeader: Hashable, Sendable {
     page.store(firstSequence.rawValue, Field.firstSequence.byteOffset)
     page.store(durableWatermark.rawValue, Field.durableWatermark.byteOffset)
     page.store(clockMilliseconds, Field.clockMilliseconds.byteOffset)
+    page.store(openEpoch, Field.openEpoch.byteOffset)
   }
 
   /// Reads the body of a verified page.
@@ -90,6 +97,7 @@ public struct SegmentHeader: Hashable, Sendable {
       predecessorFrameChecksum: page.load(Field.predecessorFrameChecksum.byteOffset),
       firstSequence: SequenceNumber(page.load(Field.firstSequence.byteOffset)),
       durableWatermark: SequenceNumber(page.load(Field.durableWatermark.byteOffset)),
-      clockMilliseconds: page.load(Field.clockMilliseconds.byteOffset))
+      clockMilliseconds: page.load(Field.clockMilliseconds.byteOffset),
+      openEpoch: page.load(Field.openEpoch.byteOffset))
   }
 }

@@ -33,6 +33,10 @@ extension Superblock {
     static let encryptionNonceCeiling = FieldLayout("encryptionNonceCeiling", 296, 8)
     static let encryptionKeyCheck = FieldLayout("encryptionKeyCheck", 304, 32)
     static let keyspaceCatalogue = FieldLayout("keyspaceCatalogue", 336, 24)
+    static let cutSegment = FieldLayout("cutSegment", 360, 4)
+    static let cutGeneration = FieldLayout("cutGeneration", 364, 4)
+    static let cutPageCount = FieldLayout("cutPageCount", 368, 4)
+    static let cutOpenEpoch = FieldLayout("cutOpenEpoch", 372, 4)
   }
 
   /// The layout, for FORMAT.md.
@@ -45,7 +49,8 @@ extension Superblock {
     Field.clockMilliseconds, Field.createdMilliseconds, Field.openCount, Field.checkpoint,
     Field.previousCheckpoint, Field.label, Field.fencingEpoch, Field.encryptionAlgorithm,
     Field.encryptionKeyID, Field.encryptionNonceCeiling, Field.encryptionKeyCheck,
-    Field.keyspaceCatalogue,
+    Field.keyspaceCatalogue, Field.cutSegment, Field.cutGeneration, Field.cutPageCount,
+    Field.cutOpenEpoch,
   ]
 
   /// "VARVESB\0" as a little-endian word.
@@ -82,6 +87,12 @@ extension Superblock {
     CheckpointReference.encode(checkpoint, into: &page, at: Field.checkpoint.byteOffset)
     CheckpointReference.encode(
       previousCheckpoint, into: &page, at: Field.previousCheckpoint.byteOffset)
+    if let cut {
+      page.store(cut.segment.rawValue, Field.cutSegment.byteOffset)
+      page.store(cut.generation.rawValue, Field.cutGeneration.byteOffset)
+      page.store(cut.pageCount.rawValue, Field.cutPageCount.byteOffset)
+      page.store(cut.openEpoch, Field.cutOpenEpoch.byteOffset)
+    }
     for (index, byte) in label.utf8.prefix(Superblock.maximumLabelByteCount).enumerated() {
       page.store(byte, Field.label.byteOffset + index)
     }
@@ -136,6 +147,13 @@ extension Superblock {
     openCount = page.load(Field.openCount.byteOffset)
     checkpoint = CheckpointReference.decode(page, at: Field.checkpoint.byteOffset)
     previousCheckpoint = CheckpointReference.decode(page, at: Field.previousCheckpoint.byteOffset)
+    let cutEpoch: UInt32 = page.load(Field.cutOpenEpoch.byteOffset)
+    if cutEpoch > 0 {
+      cut = LogCut(
+        segment: SegmentIndex(page.load(Field.cutSegment.byteOffset)),
+        generation: Generation(page.load(Field.cutGeneration.byteOffset)),
+        pageCount: PageCount(page.load(Field.cutPageCount.byteOffset)), openEpoch: cutEpoch)
+    }
     guard features.verdict != .refuse else { throw .newerFormat }
   }
 

@@ -10,6 +10,29 @@ public enum ShutdownState: UInt8, Hashable, Sendable {
   case clean = 2
 }
 
+/// Where recovery ended the log. From there on only frames of later opens count, so that leftovers
+/// behind a torn frame never come back.
+public struct LogCut: Hashable, Sendable {
+  /// The segment in which the log went on.
+  public var segment: SegmentIndex
+  /// Its generation.
+  public var generation: Generation
+  /// Pages of the segment that count: header and frames.
+  public var pageCount: PageCount
+  /// The first open whose frames count behind the cut.
+  public var openEpoch: UInt32
+
+  /// Describes a cut.
+  public init(
+    segment: SegmentIndex, generation: Generation, pageCount: PageCount, openEpoch: UInt32
+  ) {
+    self.segment = segment
+    self.generation = generation
+    self.pageCount = pageCount
+    self.openEpoch = openEpoch
+  }
+}
+
 /// The contents of a superblock.
 public struct Superblock: Hashable, Sendable {
   /// The version of the format that this library writes.
@@ -47,6 +70,8 @@ public struct Superblock: Hashable, Sendable {
   public var checkpoint: CheckpointReference?
   /// The complete checkpoint before it, while its segments are kept.
   public var previousCheckpoint: CheckpointReference?
+  /// Where the last recovery cut the log: frames behind it from earlier opens are void.
+  public var cut: LogCut?
   /// A name for people, at most 64 bytes of UTF-8.
   public var label: String
 
@@ -71,6 +96,7 @@ public struct Superblock: Hashable, Sendable {
     openCount = 0
     checkpoint = nil
     previousCheckpoint = nil
+    cut = nil
     self.label = label
   }
 

@@ -54,6 +54,13 @@ public struct IOError: Error, Hashable, Sendable, CustomStringConvertible {
   /// Where, in bytes from the start of the device; a multiple of 512.
   public final var byteOffset: UInt64
 
+  /// The device's: the next request in the queue that holds this one back.
+  final var nextQueued: IORequest?
+  /// The device's: the bytes transferred so far, where the kernel transferred fewer than asked.
+  final var transferredByteCount = 0
+  /// The device's: how often a short transfer was continued.
+  final var continuationCount = 0
+
   /// Makes a request; set its fields before it is submitted.
   public init(
     operation: IOOperation = .read, memory: UnsafeMutableRawPointer? = nil, byteCount: Int = 0,

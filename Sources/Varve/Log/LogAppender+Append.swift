@@ -1,0 +1,296 @@
+import Synchronization
+import VarveFormat
+
+/// One record, ready to be appended: hashed and compressed, without a sequence number.
+struct PreparedRecord {
+  var hash: KeyHash
+  var header: RecordHeader
+
+  var isDelete: Bool { header.kind == .tombstone }
+}
+
+/// What became of an attempt to append.
+enum AppendResult {
+  /// In the frame, with this (last) sequence number.
+  case appended(frame: Frame, sequence: SequenceNumber)
+  /// There was nothing to delete: the frame that holds the key's tombstone, if it is not durable.
+  case nothingToDelete(frame: Frame?)
+  /// Wait with `waitForSpace` and try again.
+  case mustWait(WaitReason)
+  /// The current record changed since it was read: read again.
+  case changed
+  /// Refused, before any I/O.
+  case failed(StoreError)
+}
+
+extension LogAppender {
+  /// Appends one record.
+  ///
+  /// - Parameter expected: the location that the index must still name, or nil for a blind write.
+  func append(
+    _ record: PreparedRecord, key: RawSpan, storedValue: RawSpan, expected: RecordLocation?,
+    _ state: inout LogState, _ actions: inout LogActions
+  ) -> AppendResult {
+    if record.isDelete || expected != nil {
+      let current = RecordLocation(rawValue: index.find(record.hash))
+      if let expected, current != expected { return .changed }
+      if record.isDelete, current == .none || current.isTombstone {
+        return .nothingToDelete(frame: state.frames.last { $0.contains(current.page) })
+      }
+    }
+    let frame: Frame
+    switch makeRoom([record], &state, &actions) {
+    case .ready(let ready): frame = ready
+    case .mustWait(let reason): return .mustWait(reason)
+    case .failed(let error): return .failed(error)
+    }
+    do throws(IndexFull) {
+      try index.prepareInsert(record.hash)
+    } catch {
+      return .failed(LogAppender.indexFull(error))
+    }
+    let sequence = publish(record, key: key, storedValue: storedValue, in: frame, &state)
+    return .appended(frame: frame, sequence: sequence)
+  }
+
+  /// Appends the records of a batch to one frame.
+  func append(
+    _ records: [PreparedRecord], operations: [Batch.Operation], storedValues: [[UInt8]],
+    _ state: inout LogState, _ actions: inout LogActions
+  ) -> AppendResult {
+    let frame: Frame
+    switch makeRoom(records, &state, &actions) {
+    case .ready(let ready): frame = ready
+    case .mustWait(let reason): return .mustWait(reason)
+    case .failed(let error): return .failed(error)
+    }
+    do throws(IndexFull) {
+      try index.prepareInserts(records.map(\.hash))
+    } catch {
+      return .failed(LogAppender.indexFull(error))
+    }
+    var sequence = state.lastSequence
+    for index in records.indices {
+      let key = operations[index].key
+      let storedValue = storedValues[index]
+      // SAFETY: the bytes of an array of bytes have no padding.
+      sequence = unsafe publish(
+        records[index], key: key.span.bytes, storedValue: storedValue.span.bytes, in: frame,
+        &state)
+    }
+    return .appended(frame: frame, sequence: sequence)
+  }
+
+  static func indexFull(_ error: IndexFull) -> StoreError {
+    StoreError(
+      .resource,
+      "the index would exceed the memory budget: raise memoryBudget, or delete keys (\(error))")
+  }
+
+  /// Takes the sequence number, encodes, and lets readers see the record.
+  private func publish(
+    _ record: PreparedRecord, key: RawSpan, storedValue: RawSpan, in frame: Frame,
+    _ state: inout LogState
+  ) -> SequenceNumber {
+    let sequence = SequenceNumber(state.lastSequence.rawValue + 1)
+    state.lastSequence = sequence
+    var header = record.header
+    header.sequence = sequence
+    var trial = frame.layout
+    let placement = trial.place(header.recordByteCount)
+    let location = frame.location(of: placement, isTombstone: record.isDelete)
+    frame.append(header, key: key, storedValue: storedValue)
+    state.current?.summary.append(
+      SummaryEntry(
+        hash: record.hash, sequence: sequence, location: location,
+        expiryMilliseconds: header.expiryMilliseconds))
+    segments.addLive(location)
+    do throws(IndexFull) {
+      let old = RecordLocation(rawValue: try index.upsert(record.hash, location.rawValue))
+      if old != .none { frame.superseded.append(old) }
+    } catch {
+      preconditionFailure("the index had made room for this entry")
+    }
+    state.activityCount &+= 1
+    state.recordCountSinceCheckpoint += 1
+    return sequence
+  }
+
+  private enum Room {
+    case ready(Frame)
+    case mustWait(WaitReason)
+    case failed(StoreError)
+  }
+
+  /// Finds or opens a frame in which all the records fit together.
+  private func makeRoom(
+    _ records: [PreparedRecord], _ state: inout LogState, _ actions: inout LogActions
+  ) -> Room {
+    switch state.mode {
+    case .running: break
+    case .rewriting: return .mustWait(.maintenance)
+    case .poisoned(let error): return .failed(error)
+    case .closed: return .failed(.closedStore)
+    }
+    let wants = records.contains { !$0.isDelete }
+    if state.lastSequence.rawValue + UInt64(records.count) > state.sequenceCeiling.rawValue {
+      actions.needsMaintenance = true
+      return .mustWait(.maintenance)
+    }
+    // Each turn closes a frame or a segment, so three suffice; more would be a bug.
+    for _ in 0..<4 {
+      if wants, state.current?.isReserve == true { return .failed(fullError()) }
+      if let frame = state.openFrame {
+        if fits(records, in: frame, state) { return .ready(frame) }
+        closeOpenFrame(&state)
+        continue
+      }
+      if let current = state.current {
+        var layout = FrameLayout()
+        for record in records { _ = layout.place(record.header.recordByteCount) }
+        if current.hasRoom(
+          endPage: current.nextPage + layout.pageCount, additionalRecordCount: records.count,
+          in: geometry)
+        {
+          guard let frame = openFrame(pageCount: layout.pageCount, &state) else {
+            return .mustWait(.memory)
+          }
+          return .ready(frame)
+        }
+        guard current.nextPage > 1 else {
+          return .failed(StoreError(.tooLarge, "the write does not fit a segment of this store"))
+        }
+      }
+      guard let next = state.next else {
+        actions.needsMaintenance = true
+        let isStuck = wants ? state.isFull : state.isExhausted
+        return isStuck ? .failed(fullError()) : .mustWait(.maintenance)
+      }
+      if wants, next.isReserve { return .failed(fullError()) }
+      enter(next, &state)
+      actions.needsMaintenance = true
+    }
+    preconditionFailure("no frame was found although a segment was free")
+  }
+
+  private func fits(_ records: [PreparedRecord], in frame: Frame, _ state: LogState) -> Bool {
+    guard let current = state.current else { return false }
+    var layout = frame.layout
+    for record in records { _ = layout.place(record.header.recordByteCount) }
+    return layout.pageCount <= frame.pageCapacity
+      && current.hasRoom(
+        endPage: frame.pageInSegment + layout.pageCount,
+        additionalRecordCount: records.count, in: geometry)
+  }
+
+  private func fullError() -> StoreError {
+    StoreError(
+      .full,
+      "no segment is free for writes; deletes still work, and writes resume when whole segments "
+        + "have nothing live left. Delete or overwrite keys, or use a larger store")
+  }
+
+  /// Goes on in a fresh segment. The one before it waits to be sealed.
+  func enter(_ next: PreparedSegment, _ state: inout LogState) {
+    finishCurrentSegment(&state)
+    let before = state.predecessor
+    state.next = nil
+    state.current = OpenSegment(
+      segment: next.segment, generation: next.generation,
+      firstPage: geometry.firstPage(of: next.segment), isReserve: next.isReserve,
+      header: SegmentHeader(
+        stream: .user, predecessor: before?.segment ?? .none,
+        predecessorGeneration: before?.generation ?? Generation(0),
+        predecessorEndPageCount: before?.endPageCount ?? PageCount(0),
+        predecessorFrameChecksum: before?.lastFrameChecksum ?? 0,
+        firstSequence: SequenceNumber(state.lastSequence.rawValue + 1),
+        durableWatermark: state.durableSequence, clockMilliseconds: state.clockMilliseconds,
+        openEpoch: state.openEpoch))
+    segments.setBufferedFloor(0, of: next.segment)
+  }
+
+  func finishCurrentSegment(_ state: inout LogState) {
+    guard let current = state.current else { return }
+    let finished = FinishedSegment(
+      segment: current.segment, generation: current.generation,
+      predecessor: current.header?.predecessor ?? .none,
+      endPageCount: PageCount(UInt32(current.nextPage)),
+      lastFrameChecksum: current.chainChecksum, summary: current.summary,
+      lastFrameIdentifier: state.nextFrameIdentifier - 1)
+    state.finished.append(finished)
+    state.predecessor = finished
+    state.current = nil
+  }
+
+  /// Opens a frame of at least `pageCount` pages at the end of the current segment, or nil where
+  /// the memory for it is in use.
+  func openFrame(pageCount: Int, _ state: inout LogState) -> Frame? {
+    guard let current = state.current else { return nil }
+    let roomPages =
+      Int(geometry.framePageLimit(summaryPages: PageCount(1)).rawValue) - current.nextPage
+    let standard = min(LogAppender.framePageCount, max(1, Int(geometry.segmentPageCount.rawValue)))
+    let wanted = max(pageCount, min(standard, max(1, roomPages)))
+    guard let buffer = takeBuffer(pageCount: wanted, standard: standard, &state) else {
+      return nil
+    }
+    let frame = Frame(
+      buffer: buffer, identifier: state.nextFrameIdentifier, segment: current.segment,
+      generation: current.generation,
+      firstPage: PageIndex(current.firstPage.rawValue + UInt64(current.nextPage)),
+      pageInSegment: current.nextPage, ordinal: current.ordinal, log: self)
+    state.nextFrameIdentifier += 1
+    state.frames.append(frame)
+    return frame
+  }
+
+  private func takeBuffer(
+    pageCount: Int, standard: Int, _ state: inout LogState
+  ) -> PageBuffer? {
+    let byteCount = (max(pageCount, standard) + 1) * Limits.pageByteCount
+    // One frame may always be open, however large, or a large value could never be written.
+    guard state.bufferByteCount == 0 || state.bufferByteCount + byteCount <= bufferByteLimit
+    else { return nil }
+    state.bufferByteCount += byteCount
+    if pageCount <= standard, let buffer = state.freeBuffers.popLast() { return buffer }
+    return PageBuffer(byteCount: byteCount)
+  }
+
+  /// Takes the memory of a written frame back.
+  func recycle(_ frame: Frame, _ state: inout LogState) {
+    let standard = min(LogAppender.framePageCount, max(1, Int(geometry.segmentPageCount.rawValue)))
+    state.bufferByteCount -= (frame.pageCapacity + 1) * Limits.pageByteCount
+    if let buffer = frame.takeBuffer(), frame.pageCapacity == standard,
+      state.freeBuffers.count < 4
+    {
+      state.freeBuffers.append(buffer)
+    }
+  }
+
+  /// Seals the open frame: it takes no more records and waits for its turn at the device.
+  func closeOpenFrame(_ state: inout LogState) {
+    guard let frame = state.openFrame else { return }
+    state.closedCount += 1
+    sealFrame(frame, &state)
+    counters.add(counters.frames)
+    counters.add(counters.frameBytes, frame.pageCount * Limits.pageByteCount)
+    counters.add(
+      counters.paddingBytes, frame.pageCount * Limits.pageByteCount - frame.recordByteCount)
+    if frame.ordinal == 0 { counters.add(counters.metadataBytes, Limits.pageByteCount) }
+  }
+
+  /// Completes a frame as the next one of the current segment.
+  func sealFrame(_ frame: Frame, _ state: inout LogState) {
+    guard var current = state.current else { return }
+    current.chainChecksum = frame.seal(
+      Frame.Seal(
+        uuid: uuid, checksum: checksum, previousChecksum: current.chainChecksum,
+        durableWatermark: state.durableSequence, clockMilliseconds: state.clockMilliseconds,
+        openEpoch: state.openEpoch, segmentHeader: frame.ordinal == 0 ? current.header : nil))
+    frame.state = .closed
+    current.lastFramePage = frame.pageInSegment
+    current.nextPage = frame.pageInSegment + frame.pageCount
+    current.ordinal += 1
+    state.current = current
+    state.watermarkWritten = state.durableSequence
+  }
+}

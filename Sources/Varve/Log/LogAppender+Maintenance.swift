@@ -1,0 +1,205 @@
+// What the maintenance task asks of the log and gives to it.
+
+import Synchronization
+import VarveFormat
+
+extension LogAppender {
+  var isPoisoned: Bool {
+    state.withLock { state in
+      if case .poisoned = state.mode { return true }
+      return false
+    }
+  }
+
+  var lastSequence: SequenceNumber { state.withLock { $0.lastSequence } }
+  var durableSequence: SequenceNumber { state.withLock { $0.durableSequence } }
+  var activityCount: UInt64 { state.withLock { $0.activityCount } }
+  var bufferByteCount: Int { state.withLock { $0.bufferByteCount } }
+  var hasQuietWork: Bool { state.withLock { $0.hasQuietWork } }
+
+  func setSequenceCeiling(_ ceiling: SequenceNumber) {
+    state.withLock { $0.sequenceCeiling = ceiling }
+  }
+
+  /// Whether the log wants another segment made ready. Few may wait to be sealed, because each
+  /// keeps its summary in memory.
+  var needsSegment: Bool {
+    state.withLock { $0.next == nil && $0.finished.count < 4 }
+  }
+
+  func hasNextSegment(forPuts: Bool) -> Bool {
+    state.withLock { state in
+      guard let next = state.next else { return false }
+      return !forPuts || !next.isReserve
+    }
+  }
+
+  func provide(_ segment: PreparedSegment) {
+    withLog { state, actions in
+      state.next = segment
+      resumeSpaceWaiters(&state, &actions)
+    }
+  }
+
+  /// Takes the segment back that was made ready and not used.
+  func takeNext() -> PreparedSegment? {
+    state.withLock { state in
+      defer { state.next = nil }
+      return state.next
+    }
+  }
+
+  /// Learns how much space is left.
+  ///
+  /// - Returns: whether puts are refused.
+  func noteSpace(hasRoomForPuts: Bool, isExhausted: Bool) -> Bool {
+    state.withLock { state in
+      if hasRoomForPuts {
+        state.next?.isReserve = false
+        state.current?.isReserve = false
+      }
+      state.isFull = !hasRoomForPuts && (state.next?.isReserve ?? true)
+      state.isExhausted = isExhausted && state.next == nil
+      return state.isFull
+    }
+  }
+
+  func resumeSpaceWaiters() {
+    withLog { state, actions in
+      if case .rewriting = state.mode { return }
+      resumeSpaceWaiters(&state, &actions)
+    }
+  }
+
+  func poison(_ reason: String) {
+    withLog { state, actions in
+      if case .poisoned = state.mode { return }
+      poison(reason, &state, &actions)
+    }
+  }
+
+  /// The oldest segment that waits to be sealed.
+  var firstFinished: FinishedSegment? { state.withLock { $0.finished.first } }
+
+  func dropFirstFinished() { state.withLock { state in _ = state.finished.removeFirst() } }
+
+  /// How a wait of the maintenance task ended.
+  enum Settlement {
+    /// Durable.
+    case durable
+    /// A write failed: rewrite, then wait again.
+    case mustRewrite
+    /// Never.
+    case failed(StoreError)
+  }
+
+  /// Makes the frame durable, and with it all before it. nil takes the last frame and closes it.
+  func settleForMaintenance(through wanted: UInt64?) async -> Settlement {
+    let error: StoreError? = await suspend { waiter in
+      withLog { state, actions in
+        if wanted == nil, case .running = state.mode { closeOpenFrame(&state) }
+        let identifier = min(wanted ?? UInt64.max, state.frames.last?.identifier ?? 0)
+        if case .poisoned(let error) = state.mode {
+          actions.resumptions.append((waiter, error))
+        } else if identifier <= state.durableFrameIdentifier {
+          actions.resumptions.append((waiter, nil))
+        } else if case .rewriting = state.mode, state.submittedCount == 0 {
+          actions.resumptions.append((waiter, LogAppender.rewriteFirst))
+        } else {
+          state.maintenanceWaiter = (identifier, waiter)
+          if state.openFrame?.identifier == identifier { closeOpenFrame(&state) }
+          if state.writtenCount > 0 { state.needsFlush = true }
+        }
+      }
+    }
+    guard let error else { return .durable }
+    return error == LogAppender.rewriteFirst ? .mustRewrite : .failed(error)
+  }
+
+  static let rewriteFirst = StoreError(.io, "a write failed and its records have to move")
+
+  /// Whether segments may have died since the last call.
+  func takeDeadSegmentsFlag() -> Bool {
+    state.withLock { state in
+      defer { state.hasDeadSegments = false }
+      return state.hasDeadSegments
+    }
+  }
+
+  func noteDeadSegment() {
+    withLog { state, actions in
+      state.hasDeadSegments = true
+      actions.needsMaintenance = true
+    }
+  }
+
+  /// Where a checkpoint that begins now lets the log be replayed from.
+  func beginCheckpoint() -> CheckpointPosition? {
+    state.withLock { state in
+      guard let current = state.current else { return nil }
+      let page = state.openFrame?.pageInSegment ?? current.nextPage
+      let position = CheckpointPosition(
+        cutSequence: state.lastSequence, segment: current.segment,
+        generation: current.generation, pageCount: PageCount(UInt32(page)),
+        unusedSegment: state.next?.segment)
+      state.recordCountSinceCheckpoint = 0
+      return position
+    }
+  }
+
+  var recordCountSinceCheckpoint: Int { state.withLock { $0.recordCountSinceCheckpoint } }
+
+  /// Writes out what an idle log holds, or the watermark frame that witnesses its last commit.
+  func quiet(ifActivityCountIs count: UInt64) {
+    withLog { state, _ in
+      guard case .running = state.mode, state.activityCount == count else { return }
+      if state.openFrame != nil {
+        closeOpenFrame(&state)
+      } else if state.hasQuietWork {
+        writeWatermark(&state)
+      }
+    }
+  }
+
+  private func writeWatermark(_ state: inout LogState) {
+    guard let current = state.current else { return }
+    // Without room the next frame in the next segment is the witness.
+    state.watermarkWritten = state.durableSequence
+    guard
+      current.hasRoom(
+        endPage: current.nextPage + 1, additionalRecordCount: 0, in: geometry),
+      openFrame(pageCount: 1, &state) != nil
+    else { return }
+    closeOpenFrame(&state)
+  }
+
+  /// Ends the log: nothing is appended any more.
+  func close() -> LogEnd {
+    state.withLock { state in
+      if case .poisoned = state.mode {} else { state.mode = .closed }
+      return LogEnd(
+        lastSequence: state.lastSequence, segment: state.current?.segment,
+        lastFramePage: state.current?.lastFramePage ?? 0,
+        lastFrameChecksum: state.current?.chainChecksum ?? 0)
+    }
+  }
+}
+
+/// Where a checkpoint begins.
+struct CheckpointPosition {
+  var cutSequence: SequenceNumber
+  var segment: SegmentIndex
+  var generation: Generation
+  var pageCount: PageCount
+  /// A segment that is open in the table but has no frames yet.
+  var unusedSegment: SegmentIndex?
+}
+
+/// Where the log ends.
+struct LogEnd {
+  var lastSequence: SequenceNumber
+  var segment: SegmentIndex?
+  /// The last frame, in pages from the segment's first; 0 where the segment has none.
+  var lastFramePage: Int
+  var lastFrameChecksum: UInt32
+}

@@ -1,0 +1,147 @@
+// What happens when a write of the log fails: the range is retired, and the failed frame with every
+// frame after it, also those acknowledged as `buffered`, goes to fresh segments. `Maintenance` runs
+// this once nothing is in flight.
+//
+// DURABILITY: the frames before the failed one are flushed first, and the table names the end of
+// their segment durably before anything is written elsewhere; only then are the frames sealed anew
+// for their new place (checksums are salted by address) and submitted. Nothing is acknowledged
+// until that write is complete.
+
+import VarveFormat
+
+extension LogAppender {
+  /// What has to move.
+  struct RewritePlan {
+    /// The segment in which the failed frame lies.
+    var segment: SegmentIndex
+    /// Pages of it that count: what lies before the failed frame.
+    var endPageCount: PageCount
+    /// The checksum of the last frame that counts.
+    var frameChecksum: UInt32
+    /// The last frame that is on the device.
+    var writtenFrameIdentifier: UInt64
+    /// Segments in which only frames that move lie: they are freed.
+    var abandoned: [SegmentIndex]
+    /// Pages that move.
+    var pageCount: Int
+    /// What the next segment names as its predecessor.
+    var predecessor: FinishedSegment?
+  }
+
+  /// Describes the rewrite, or nil where none is due or requests are still in flight.
+  func rewritePlan() -> RewritePlan? {
+    withLog { state, _ in
+      guard case .rewriting = state.mode, state.submittedCount == 0 else { return nil }
+      closeOpenFrame(&state)
+      guard let failed = state.frames.dropFirst(state.writtenCount).first else {
+        state.mode = .running
+        return nil
+      }
+      let moving = state.frames[state.writtenCount...]
+      var abandoned: [SegmentIndex] = []
+      for frame in moving where frame.segment != failed.segment || failed.ordinal == 0 {
+        if !abandoned.contains(frame.segment) { abandoned.append(frame.segment) }
+      }
+      return RewritePlan(
+        segment: failed.segment,
+        endPageCount: PageCount(UInt32(failed.ordinal == 0 ? 0 : failed.pageInSegment)),
+        frameChecksum: failed.previousChecksum,
+        writtenFrameIdentifier: state.writtenCount > 0
+          ? state.frames[state.writtenCount - 1].identifier : 0,
+        abandoned: abandoned, pageCount: moving.reduce(0) { $0 + $1.pageCount },
+        predecessor: failed.ordinal == 0
+          ? nil
+          : FinishedSegment(
+            segment: failed.segment, generation: failed.generation, predecessor: .none,
+            endPageCount: PageCount(UInt32(failed.pageInSegment)),
+            lastFrameChecksum: failed.previousChecksum, summary: SummaryBuilder(),
+            lastFrameIdentifier: failed.identifier - 1))
+    }
+  }
+
+  /// Moves the frames into fresh segments, of which `take` hands out one after the other.
+  ///
+  /// - Returns: false where segments ran out; the store is poisoned then.
+  func moveFrames(
+    _ plan: RewritePlan, hashKey: HashKey, into targets: [PreparedSegment]
+  ) -> Bool {
+    withLog { state, actions in
+      state.finished.removeAll {
+        $0.segment == plan.segment || plan.abandoned.contains($0.segment)
+      }
+      state.current = nil
+      state.predecessor = state.finished.last ?? plan.predecessor
+      var remaining = targets[...]
+      var moves: [FrameMove] = []
+      for frame in state.frames[state.writtenCount...] {
+        while true {
+          if let current = state.current,
+            current.hasRoom(
+              endPage: current.nextPage + frame.pageCount,
+              additionalRecordCount: Int(frame.recordCount), in: geometry)
+          {
+            break
+          }
+          guard let target = remaining.popFirst() else {
+            poison("no segment was left for records whose write failed", &state, &actions)
+            return false
+          }
+          enter(target, &state)
+        }
+        move(frame, hashKey: hashKey, &moves, &state)
+      }
+      state.mode = .running
+      resumeSpaceWaiters(&state, &actions)
+      return true
+    }
+  }
+
+  /// Where a frame was and where it is now.
+  private struct FrameMove {
+    var oldFirstPage: PageIndex
+    var pageCount: Int
+    var newFirstPage: PageIndex
+
+    func moved(_ location: RecordLocation) -> RecordLocation? {
+      let page = location.page.rawValue
+      guard page >= oldFirstPage.rawValue, page < oldFirstPage.rawValue + UInt64(pageCount) else {
+        return nil
+      }
+      return location.moved(to: PageIndex(page - oldFirstPage.rawValue + newFirstPage.rawValue))
+    }
+  }
+
+  private func move(
+    _ frame: Frame, hashKey: HashKey, _ moves: inout [FrameMove], _ state: inout LogState
+  ) {
+    guard var current = state.current else { return }
+    let move = FrameMove(
+      oldFirstPage: frame.firstPage, pageCount: frame.pageCount,
+      newFirstPage: PageIndex(current.firstPage.rawValue + UInt64(current.nextPage)))
+    moves.append(move)
+    let records = frame.records(hashKey: hashKey)
+    frame.segment = current.segment
+    frame.generation = current.generation
+    frame.firstPage = move.newFirstPage
+    frame.pageInSegment = current.nextPage
+    frame.ordinal = current.ordinal
+    frame.superseded = frame.superseded.map { location in
+      moves.lazy.compactMap { $0.moved(location) }.first ?? location
+    }
+    for record in records {
+      guard let new = move.moved(record.location) else { continue }
+      segments.addLive(new)
+      _ = segments.removeLive(record.location)
+      // A later frame may have superseded it; then that record's entry is swung instead.
+      _ = index.replace(
+        record.hash, expected: record.location.rawValue, with: new.rawValue)
+      current.summary.append(
+        SummaryEntry(
+          hash: record.hash, sequence: record.sequence, location: new,
+          expiryMilliseconds: record.expiryMilliseconds))
+    }
+    state.current = current
+    if frame.state != .closed { state.closedCount += 1 }
+    sealFrame(frame, &state)
+  }
+}

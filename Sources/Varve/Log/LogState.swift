@@ -1,0 +1,102 @@
+import VarveFormat
+
+/// What the log's lock protects.
+struct LogState {
+  /// Whether the log works.
+  enum Mode {
+    /// Appends and writes.
+    case running
+    /// A write failed: nothing is submitted until the records have been rewritten elsewhere.
+    case rewriting
+    /// A flush failed, or rewriting did: nothing more is written.
+    case poisoned(StoreError)
+    /// Closed for appends.
+    case closed
+  }
+
+  var mode = Mode.running
+  /// Frames that are not yet durable, in stream order; the last may be open.
+  var frames: [Frame] = []
+  /// How many of `frames`, from the first, are on the device without a gap.
+  var writtenCount = 0
+  var submittedCount = 0
+  /// Submitted frames that somebody waited for when they were submitted.
+  var submittedCommitCount = 0
+  /// Frames that are closed and not submitted.
+  var closedCount = 0
+  /// Whether a written frame waits for a flush.
+  var needsFlush = false
+  /// Whether a segment may have nothing live left.
+  var hasDeadSegments = false
+  var nextFrameIdentifier: UInt64 = 1
+  /// The last frame that is durable.
+  var durableFrameIdentifier: UInt64 = 0
+  /// The last frame that a flush in flight covers; nil without one.
+  var flushCovers: UInt64?
+
+  var current: OpenSegment?
+  var next: PreparedSegment?
+  var finished: [FinishedSegment] = []
+  /// The last segment finished, for the header of the next.
+  var predecessor: FinishedSegment?
+  /// Whether no segment is left but the reserve.
+  var isFull = false
+  /// Whether not even the reserve has a segment left.
+  var isExhausted = false
+
+  var lastSequence = SequenceNumber.zero
+  /// Sequence numbers up to here may be used: the superblock says so durably.
+  var sequenceCeiling = SequenceNumber.zero
+  var durableSequence = SequenceNumber.zero
+  /// The watermark that the last frame carried.
+  var watermarkWritten = SequenceNumber.zero
+  var clockMilliseconds: UInt64 = 0
+  var openEpoch: UInt32 = 0
+
+  /// Bytes of memory of frames that hold their buffer.
+  var bufferByteCount = 0
+  var freeBuffers: [PageBuffer] = []
+  /// Writers that wait for memory, a segment or sequence numbers.
+  var spaceWaiters: [WriteWaiter] = []
+  /// `Maintenance`, while it waits for a frame to become durable: it alone can rewrite frames whose
+  /// write failed, so a failure must wake it.
+  var maintenanceWaiter: (identifier: UInt64, waiter: WriteWaiter)?
+  /// Changes with every append: tells an idle log.
+  var activityCount: UInt64 = 0
+  /// Records and bytes since the last checkpoint.
+  var recordCountSinceCheckpoint = 0
+
+  /// The frame that takes records, if there is one.
+  var openFrame: Frame? {
+    guard let last = frames.last, last.state == .open else { return nil }
+    return last
+  }
+
+  /// Whether a commit that somebody waits for is under way: its write or its flush is in flight.
+  var hasCommitInFlight: Bool { flushCovers != nil || submittedCommitCount > 0 }
+
+  /// Whether an idle log would have something to write: buffered records, or the watermark that
+  /// witnesses the last commit.
+  var hasQuietWork: Bool {
+    guard case .running = mode else { return false }
+    if let openFrame { return openFrame.recordCount > 0 }
+    return frames.isEmpty && durableSequence > watermarkWritten && current != nil
+  }
+}
+
+/// Why an append has to wait.
+enum WaitReason {
+  /// The memory of frames is in use; a completed write gives it back.
+  case memory
+  /// A segment, sequence numbers or a rewrite: `Maintenance` provides.
+  case maintenance
+}
+
+/// What is to be done once the lock is released: requests to submit and writers to resume.
+struct LogActions {
+  var submissions: [Frame] = []
+  var mustFlush = false
+  var resumptions: [(waiter: WriteWaiter, error: StoreError?)] = []
+  var needsMaintenance = false
+  var hasQuietWork = false
+}

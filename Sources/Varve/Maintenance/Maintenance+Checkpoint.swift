@@ -1,0 +1,151 @@
+// Index checkpoints: a cache of the log. The index is dumped shard by shard while writes go on, so the
+// dump is fuzzy: what was written after it began is found again by replaying the log from where it
+// began, in order, over the dump. An entry whose segment has been freed since is void at load,
+// because its generation differs from the one recorded here.
+
+import Synchronization
+import VarveFormat
+import VarveIO
+
+extension Maintenance {
+  /// Whether replaying the log since the last checkpoint would take longer than asked for.
+  var isCheckpointDue: Bool {
+    let records = log.recordCountSinceCheckpoint
+    let seconds = Double(records) * Maintenance.replaySecondsPerRecord
+    return seconds > options.recoveryTimeTargetSeconds / 2 && records > index.entryCount / 4
+  }
+
+  /// What replaying a record costs, measured: an index insert that misses the CPU's caches.
+  static let replaySecondsPerRecord = 250e-9
+
+  /// Writes a checkpoint; nil on success, or where there is no room and none was forced.
+  func writeCheckpoint(isForced: Bool) async -> StoreError? {
+    if log.isPoisoned { return .poisonedStore }
+    guard let position = log.beginCheckpoint() else { return nil }
+    do throws(IOError) {
+      guard let writer = try await prepareCheckpoint(position) else { return nil }
+      try await publish(writer)
+      health.report(.checkpointCompleted(entryCount: writer.entryCount))
+      return nil
+    } catch {
+      log.poison("a checkpoint could not be written: \(error)")
+      return StoreError(.io, "a checkpoint could not be written: \(error)")
+    }
+  }
+
+  /// Writes everything but the root; nil where space is short or a page could not be written.
+  private func prepareCheckpoint(
+    _ position: CheckpointPosition
+  ) async throws(IOError) -> CheckpointWriter? {
+    let geometry = superblock.geometry
+    let pages = CheckpointWriter.pageBound(
+      entryCount: index.entryCount, segmentCount: Int(geometry.segmentCount))
+    let perSegment = Int(geometry.segmentPageCount.rawValue) - 1
+    let needed = (pages + perSegment - 1) / perSegment
+    guard freeSegments.count > reserve + needed else { return nil }
+    var taken: [PreparedSegment] = []
+    var predecessor = SegmentIndex.none
+    while taken.count < needed, let segment = takeFreeSegment() {
+      let generation = try await openSegment(
+        segment, stream: .checkpoint, predecessor: predecessor)
+      taken.append(
+        PreparedSegment(segment: segment, generation: generation, isReserve: false))
+      predecessor = segment
+    }
+    var generations = table.entries.map { item in
+      item.entry.state == .free || item.segment == position.unusedSegment
+        ? Generation(0) : item.entry.generation
+    }
+    for segment in taken { generations[Int(segment.segment.rawValue)] = Generation(0) }
+    let writer = CheckpointWriter(
+      device: device, superblock: superblock, position: position, segments: taken,
+      identifier: (superblock.checkpoint?.identifier ?? 0) + 1)
+    if taken.count == needed, await writer.write(index: index, generations: generations) {
+      return writer
+    }
+    try await freeAll(taken.map(\.segment))
+    return nil
+  }
+
+  /// Makes a written checkpoint the one that counts.
+  ///
+  /// DURABILITY: every record that it names is flushed before the root is; the root is flushed
+  /// before the superblock names it; the segments of the one before are freed only when the new
+  /// superblock is durable in at least three copies.
+  private func publish(_ writer: CheckpointWriter) async throws(IOError) {
+    if try await settle(through: nil) != nil {
+      return try await freeAll(writer.segments.map(\.segment))
+    }
+    try await writer.writeRoot()
+    var changes: [(SegmentIndex, SegmentEntry)] = []
+    for segment in writer.segments {
+      var entry = table[segment.segment]
+      entry.state = .sealed
+      entry.endPageCount = superblock.geometry.segmentPageCount
+      changes.append((segment.segment, entry))
+    }
+    try await updateTable(changes)
+    counters.add(counters.checkpointBytes, writer.pagesWritten * Limits.pageByteCount)
+    superblock.checkpoint = writer.reference
+    try await writeSuperblock()
+    let current = Set(writer.segments.map(\.segment))
+    try await freeAll(
+      table.entries.filter {
+        $0.entry.stream == .checkpoint && $0.entry.state != .free && !current.contains($0.segment)
+      }.map(\.segment))
+  }
+
+  /// Gives the checkpoint up for its space: it is only a cache.
+  func dropCheckpoint() async throws(IOError) {
+    superblock.checkpoint = nil
+    try await writeSuperblock()
+    try await freeAll(
+      table.entries.filter { $0.entry.stream == .checkpoint && $0.entry.state != .free }
+        .map(\.segment))
+  }
+
+  /// Finishes all work, marks the store clean and leaves nothing to recover.
+  func closeStore() async -> StoreError? {
+    do throws(IOError) {
+      if let error = try await settle(through: nil) {
+        _ = log.close()
+        return error
+      }
+      try await sealFinishedSegments()
+      try await freeDeadSegments()
+      if log.recordCountSinceCheckpoint > Maintenance.checkpointAtCloseRecordCount {
+        _ = await writeCheckpoint(isForced: false)
+      }
+      if let error = try await settle(through: nil) {
+        _ = log.close()
+        return error
+      }
+      let end = log.close()
+      try await releaseUnusedSegments(end)
+      superblock.shutdown = .clean
+      superblock.lastSequence = end.lastSequence
+      superblock.sequenceCeiling = end.lastSequence
+      superblock.lastFramePage =
+        if let segment = end.segment, end.lastFramePage > 0 {
+          PageIndex(
+            superblock.geometry.firstPage(of: segment).rawValue + UInt64(end.lastFramePage))
+        } else { PageIndex(0) }
+      superblock.lastFrameChecksum = superblock.lastFramePage.rawValue > 0 ? end.lastFrameChecksum : 0
+      try await writeSuperblock()
+      return nil
+    } catch {
+      log.poison("the store could not be closed: \(error)")
+      return StoreError(.io, "the store could not be marked clean: \(error)")
+    }
+  }
+
+  /// Fewer records than this are replayed faster than a checkpoint is worth.
+  static let checkpointAtCloseRecordCount = 200_000
+
+  private func releaseUnusedSegments(_ end: LogEnd) async throws(IOError) {
+    var unused: [SegmentIndex] = []
+    if let next = log.takeNext() { unused.append(next.segment) }
+    if let segment = end.segment, end.lastFramePage == 0 { unused.append(segment) }
+    try await freeAll(unused)
+  }
+}

@@ -1,0 +1,154 @@
+// Sealing and freeing segments.
+
+import Logging
+import Synchronization
+import VarveFormat
+import VarveIO
+
+extension Maintenance {
+  private var sealer: SegmentSealer {
+    SegmentSealer(
+      device: device, geometry: superblock.geometry, uuid: superblock.uuid,
+      checksum: Checksum(uuid: superblock.uuid))
+  }
+
+  /// Seals what the log has finished, oldest first.
+  ///
+  /// DURABILITY: flush of all frames, then the summary, then its flush, then the table: the table
+  /// never calls a segment sealed whose frames a crash could still lose.
+  func sealFinishedSegments() async throws(IOError) {
+    while let finished = log.firstFinished {
+      if try await settle(through: finished.lastFrameIdentifier) != nil { return }
+      // A write may have failed meanwhile and the frames moved away.
+      guard log.firstFinished?.segment == finished.segment,
+        log.firstFinished?.lastFrameIdentifier == finished.lastFrameIdentifier
+      else { return }
+      var entry = table[finished.segment]
+      entry.state = .sealed
+      entry.endPageCount = finished.endPageCount
+      entry.hasSummary = false
+      do throws(IOError) {
+        counters.add(counters.metadataBytes, try await sealer.writeSummary(of: finished))
+        entry.hasSummary = true
+      } catch {
+        if error.operation == .flush { throw error }
+        health.logger.error("a summary was not written", metadata: ["error": "\(error)"])
+      }
+      try await updateTable([(finished.segment, entry)])
+      log.dropFirstFinished()
+      if segments.liveRecordCount(of: finished.segment) == 0 { log.noteDeadSegment() }
+    }
+  }
+
+  /// Frees sealed segments in which nothing is live.
+  ///
+  /// DURABILITY: a record counts as dead only once what superseded it is durable, so nothing that
+  /// a crash could bring back to life is given up. The table says "free" durably before the
+  /// segment can be put to use again.
+  func freeDeadSegments() async throws(IOError) {
+    while log.takeDeadSegmentsFlag() {
+      try await freeAll(
+        userOrder.filter { segment in
+          table[segment].state == .sealed && isEmpty(segment)
+            && segments.liveTombstoneCount(of: segment) == 0
+        })
+      while health.current != .degraded, let oldest = userOrder.first,
+        table[oldest].state == .sealed, isEmpty(oldest)
+      {
+        guard await dropTombstones(of: oldest) else { return }
+        try await freeAll([oldest])
+      }
+    }
+  }
+
+  private func isEmpty(_ segment: SegmentIndex) -> Bool {
+    segments.liveRecordCount(of: segment) == 0 && !segments.isPinned(segment)
+  }
+
+  func freeAll(_ dead: [SegmentIndex]) async throws(IOError) {
+    guard !dead.isEmpty else { return }
+    try await updateTable(
+      dead.map { segment in
+        (segment, SegmentEntry(state: .free, generation: table[segment].generation))
+      })
+    userOrder.removeAll { dead.contains($0) }
+    // Oldest last to be reused: wear is spread, and leftovers stay readable for inspection.
+    freeSegments.insert(contentsOf: dead.reversed(), at: 0)
+    publishFreeCount()
+    counters.add(counters.freedSegments, dead.count)
+  }
+
+  /// Takes the tombstones of the oldest segment out of the index: no older version of their keys
+  /// can lie anywhere, because every older record lay in a segment that is free.
+  private func dropTombstones(of segment: SegmentIndex) async -> Bool {
+    guard segments.liveTombstoneCount(of: segment) > 0 else { return true }
+    let reader = SegmentReader(
+      device: device, geometry: superblock.geometry, uuid: superblock.uuid, hashKey: hashKey)
+    guard
+      let entries = await reader.records(
+        of: segment, entry: table[segment], openEpochs: nil)
+    else { return false }
+    for entry in entries where entry.location.isTombstone {
+      if index.replace(entry.hash, expected: entry.location.rawValue, with: 0) {
+        _ = segments.removeLive(entry.location)
+      }
+    }
+    return segments.liveTombstoneCount(of: segment) == 0
+  }
+
+  /// Waits until a frame is durable, nil for all that was appended, rewriting what fails meanwhile.
+  func settle(through identifier: UInt64?) async throws(IOError) -> StoreError? {
+    while true {
+      switch await log.settleForMaintenance(through: identifier) {
+      case .durable: return nil
+      case .failed(let error): return error
+      case .mustRewrite:
+        guard let plan = log.rewritePlan() else { continue }
+        try await rewrite(plan)
+      }
+    }
+  }
+
+  /// Moves records whose write failed to fresh segments.
+  func rewrite(_ plan: LogAppender.RewritePlan) async throws(IOError) {
+    if let error = await device.flush() { throw error }
+    log.withLog { state, actions in
+      log.markDurable(through: plan.writtenFrameIdentifier, &state, &actions)
+    }
+    // DURABILITY: the end of the retired range is durable before its records are written anew.
+    var changes: [(SegmentIndex, SegmentEntry)] = []
+    if plan.endPageCount.rawValue > 0 {
+      var entry = table[plan.segment]
+      entry.state = .sealed
+      entry.hasSummary = false
+      entry.endPageCount = plan.endPageCount
+      changes.append((plan.segment, entry))
+    }
+    for segment in plan.abandoned {
+      changes.append(
+        (segment, SegmentEntry(state: .free, generation: table[segment].generation)))
+    }
+    try await updateTable(changes)
+    userOrder.removeAll { plan.abandoned.contains($0) }
+    var targets: [PreparedSegment] = []
+    if let next = log.takeNext() { targets.append(next) }
+    let pagesPerSegment = max(
+      1, Int(superblock.geometry.framePageLimit(summaryPages: PageCount(1)).rawValue) / 2)
+    while targets.count < 1 + plan.pageCount / pagesPerSegment, let free = takeFreeSegment() {
+      let generation = try await openSegment(
+        free, stream: .user, predecessor: userOrder.last ?? .none)
+      userOrder.append(free)
+      targets.append(
+        PreparedSegment(segment: free, generation: generation, isReserve: false))
+    }
+    rewriteCount += 1
+    guard rewriteCount <= Maintenance.maximumRewriteCount else {
+      return log.poison("writes failed in \(rewriteCount) places, one after the other")
+    }
+    let isMoved = log.moveFrames(plan, hashKey: hashKey, into: targets)
+    freeSegments.insert(contentsOf: plan.abandoned, at: 0)
+    publishFreeCount()
+    health.report(.segmentRetired(segment: Int(plan.segment.rawValue)))
+    if !isMoved { health.logger.critical("records whose write failed found no place") }
+  }
+}

@@ -1,0 +1,236 @@
+// The one task that changes the table and the superblock of an open store, so that nothing else needs
+// to order those writes. It sleeps until the log raises its signal, then does all that is due:
+//
+//   rewrite   records whose write failed                  (Maintenance+Rewrite)
+//   reserve   sequence numbers, the next segment          (this file)
+//   seal      finished segments                           (Maintenance+Segments)
+//   free      segments in which nothing is live           (Maintenance+Segments)
+//   checkpoint, when due or asked for                     (Maintenance+Checkpoint)
+//   quiet     a log that has been idle: write out, watermark
+
+import Logging
+import Synchronization
+import VarveFormat
+import VarveIO
+
+/// A request to the maintenance task.
+enum MaintenanceCommand {
+  /// Writes a checkpoint now.
+  case checkpoint(WriteWaiter)
+  /// Finishes everything, marks the store clean and ends the task.
+  case close(WriteWaiter)
+  /// Ends the task without marking the store clean.
+  case abandon
+}
+
+/// The background work of an open store. Its fields belong to its one task.
+///
+/// SAFETY: `commands` has its own lock; all other mutable fields are touched only by `run`.
+final class Maintenance: @unchecked Sendable {
+  let device: any BlockDevice
+  let environment: StoreEnvironment
+  let log: LogAppender
+  let index: RecordIndex
+  let segments: SegmentDirectory
+  let counters: StoreCounters
+  let health: HealthMonitor
+  let signal: Signal
+  let options: StoreOptions
+  let hashKey: HashKey
+  let adjustMemory: @Sendable () -> Void
+
+  var superblock: Superblock
+  var table: SegmentTable
+  /// Segments that may be put to use, the next one last.
+  var freeSegments: [SegmentIndex] = []
+  /// Segments of the user stream in the order of the log, free ones excluded.
+  var userOrder: [SegmentIndex]
+  /// Rewrites since the store was opened: a device that fails everywhere is given up.
+  var rewriteCount = 0
+  private let commands = Mutex<[MaintenanceCommand]>([])
+  private let freeCount = Atomic<Int>(0)
+
+  init(
+    device: any BlockDevice, environment: StoreEnvironment, log: LogAppender,
+    hashKey: HashKey, options: StoreOptions, superblock: Superblock, table: SegmentTable,
+    userOrder: [SegmentIndex], adjustMemory: @escaping @Sendable () -> Void
+  ) {
+    self.device = device
+    self.environment = environment
+    self.log = log
+    index = log.index
+    segments = log.segments
+    counters = log.counters
+    health = log.health
+    signal = log.maintenance
+    self.options = options
+    self.hashKey = hashKey
+    self.adjustMemory = adjustMemory
+    self.superblock = superblock
+    self.table = table
+    self.userOrder = userOrder
+    freeSegments = table.entries.filter { $0.entry.state == .free }.map(\.segment).reversed()
+    publishFreeCount()
+  }
+
+  /// Sequence numbers reserved at a time.
+  static let sequenceRange: UInt64 = 1 << 20
+
+  /// Segments that puts may not take: room for tombstones, and for what a failed write moves.
+  static func reserve(segmentCount: UInt32) -> Int { max(3, min(8, Int(segmentCount / 64))) }
+
+  var reserve: Int { Maintenance.reserve(segmentCount: superblock.geometry.segmentCount) }
+
+  /// Segments that hold nothing, for statistics.
+  var freeSegmentCount: Int { freeCount.load(ordering: .relaxed) }
+
+  func publishFreeCount() { freeCount.store(freeSegments.count, ordering: .relaxed) }
+
+  func send(_ command: MaintenanceCommand) {
+    commands.withLock { $0.append(command) }
+    signal.raise()
+  }
+
+  /// Runs until closed or abandoned.
+  func run() async {
+    while true {
+      await signal.wait()
+      await pass()
+      let due = commands.withLock { commands in
+        defer { commands = [] }
+        return commands
+      }
+      for command in due {
+        switch command {
+        case .checkpoint(let waiter): waiter.resume(await writeCheckpoint(isForced: true))
+        case .close(let waiter):
+          waiter.resume(await closeStore())
+          return
+        case .abandon: return
+        }
+      }
+    }
+  }
+
+  /// Does everything that is due. A failure of the metadata poisons the store.
+  func pass() async {
+    do throws(IOError) {
+      if let plan = log.rewritePlan() { try await rewrite(plan) }
+      guard !log.isPoisoned else { return }
+      try await reserveSequences()
+      try await provideSegment()
+      try await sealFinishedSegments()
+      try await freeDeadSegments()
+      try await provideSegment()
+      if isCheckpointDue, let error = await writeCheckpoint(isForced: false) {
+        health.logger.warning("a checkpoint was not written", metadata: ["error": "\(error)"])
+      }
+    } catch {
+      log.poison("metadata could not be written: \(error)")
+    }
+    adjustMemory()
+    log.resumeSpaceWaiters()
+    armTimer()
+  }
+
+  /// Extends the range of sequence numbers before it is used up.
+  ///
+  /// DURABILITY: the superblock names the ceiling durably before a number below it is used, and an
+  /// unclean open starts above it: a number is never given out twice.
+  private func reserveSequences() async throws(IOError) {
+    let last = log.lastSequence.rawValue
+    guard last + Maintenance.sequenceRange / 2 > superblock.sequenceCeiling.rawValue else {
+      return
+    }
+    superblock.sequenceCeiling = SequenceNumber(last + Maintenance.sequenceRange)
+    try await writeSuperblock()
+    log.setSequenceCeiling(superblock.sequenceCeiling)
+  }
+
+  func writeSuperblock() async throws(IOError) {
+    superblock.version += 1
+    superblock.clockMilliseconds = max(
+      superblock.clockMilliseconds, environment.wallMilliseconds())
+    try await SuperblockStore.write(superblock, on: device)
+    counters.add(counters.metadataBytes, Superblock.copyCount * Limits.pageByteCount)
+  }
+
+  func updateTable(_ changes: [(SegmentIndex, SegmentEntry)]) async throws(IOError) {
+    guard !changes.isEmpty else { return }
+    let byteCount = try await table.update(changes, on: device)
+    counters.add(counters.metadataBytes, byteCount)
+  }
+
+  /// Takes a segment that nobody reads out of the free list.
+  func takeFreeSegment() -> SegmentIndex? {
+    defer { publishFreeCount() }
+    guard let position = freeSegments.lastIndex(where: { !segments.isPinned($0) }) else {
+      return nil
+    }
+    return freeSegments.remove(at: position)
+  }
+
+  /// Opens a free segment in the table under a new generation.
+  ///
+  /// DURABILITY: the generation is durable before a frame carries it, so that it is never used
+  /// twice and leftovers of an earlier use never pass for frames.
+  func openSegment(
+    _ segment: SegmentIndex, stream: StreamKind, predecessor: SegmentIndex
+  ) async throws(IOError) -> Generation {
+    let generation = Generation(table[segment].generation.rawValue + 1)
+    try await updateTable([
+      (
+        segment,
+        SegmentEntry(
+          state: .open, stream: stream, generation: generation, predecessor: predecessor)
+      )
+    ])
+    segments.setGeneration(generation, of: segment)
+    return generation
+  }
+
+  /// Keeps one segment ready for the log.
+  func provideSegment() async throws(IOError) {
+    if freeSegments.count <= reserve, superblock.checkpoint != nil, !log.hasNextSegment(forPuts: true)
+    {
+      try await dropCheckpoint()
+    }
+    let hasRoomForPuts = freeSegments.count > reserve
+    if log.needsSegment {
+      // One stays back for records whose write fails.
+      if freeSegments.count > 1, let segment = takeFreeSegment() {
+        let generation = try await openSegment(
+          segment, stream: .user, predecessor: userOrder.last ?? .none)
+        userOrder.append(segment)
+        log.provide(
+          PreparedSegment(
+            segment: segment, generation: generation, isReserve: !hasRoomForPuts))
+      }
+    }
+    let isFull = log.noteSpace(
+      hasRoomForPuts: freeSegments.count >= reserve, isExhausted: freeSegments.count <= 1)
+    health.setFull(isFull)
+  }
+
+  /// Looks after a log that may go idle: ticks until it has nothing left to write out.
+  private func armTimer() {
+    guard log.hasQuietWork, !log.isTimerArmed.exchange(true, ordering: .acquiringAndReleasing)
+    else { return }
+    Task { [log, environment, signal] in
+      while log.hasQuietWork {
+        let before = log.activityCount
+        await environment.sleep(Maintenance.quietNanoseconds)
+        log.quiet(ifActivityCountIs: before)
+      }
+      log.isTimerArmed.store(false, ordering: .sequentiallyConsistent)
+      // Work that came between the last look and the disarming found the timer armed.
+      if log.hasQuietWork { signal.raise() }
+    }
+  }
+
+  /// More places than these do not fail on a device that is worth writing to.
+  static let maximumRewriteCount = 16
+
+  /// How long a log must be idle before buffered records are written and the watermark follows.
+  static let quietNanoseconds: UInt64 = 5_000_000
+}

@@ -1,0 +1,143 @@
+// From a location to a verified record. get: index → write buffer → cache → pin the segment → device →
+// verify → decode. The journey is in `StoreCore+Read`; this is the part that meets the device.
+//
+// Invariant: a segment is pinned from before the index is asked a second time until the pages are
+// in memory, so what is read is what the index named.
+
+import Synchronization
+import VarveFormat
+import VarveIO
+
+/// Reads records from the device.
+final class RecordReader: Sendable {
+  let device: any BlockDevice
+  let geometry: Geometry
+  let uuid: StoreUUID
+  let checksum: Checksum
+  let segments: SegmentDirectory
+  let counters: StoreCounters
+  private let noteDeadSegment: @Sendable () -> Void
+  private let inFlight: Mutex<[UInt64: RecordRead]> = Mutex([:])
+  private let freeBuffers: Mutex<[PageBuffer]> = Mutex([])
+
+  init(
+    device: any BlockDevice, superblock: Superblock, segments: SegmentDirectory,
+    counters: StoreCounters,
+    noteDeadSegment: @escaping @Sendable () -> Void
+  ) {
+    self.device = device
+    geometry = superblock.geometry
+    uuid = superblock.uuid
+    checksum = Checksum(uuid: superblock.uuid)
+    self.segments = segments
+    self.counters = counters
+    self.noteDeadSegment = noteDeadSegment
+  }
+
+  /// Buffers of one page kept for reuse.
+  static let freeBufferLimit = 256
+
+  func takeBuffer(pageCount: Int) -> PageBuffer {
+    if pageCount == 1, let buffer = freeBuffers.withLock({ $0.popLast() }) { return buffer }
+    return PageBuffer(pageCount: pageCount)
+  }
+
+  /// Takes the buffer of a read back that nobody waits for any more.
+  func recycle(_ buffer: PageBuffer) {
+    guard buffer.byteCount == Limits.pageByteCount else { return }
+    freeBuffers.withLock { buffers in
+      if buffers.count < RecordReader.freeBufferLimit { buffers.append(buffer) }
+    }
+  }
+
+  /// The read for a location: one in flight that can be shared, or a new one to submit.
+  ///
+  /// - Parameter isStillCurrent: asks the index again, once the segment is pinned.
+  /// - Returns: nil where the record has moved meanwhile.
+  func read(
+    at location: RecordLocation, isStillCurrent: () -> Bool
+  ) -> (read: RecordRead, mustSubmit: Bool)? {
+    guard let segment = geometry.segment(containing: location.page) else { return nil }
+    segments.pin(segment)
+    guard isStillCurrent() else {
+      unpin(segment)
+      return nil
+    }
+    let shared: RecordRead? = inFlight.withLock { $0[location.rawValue] }
+    if let shared {
+      unpin(segment)
+      counters.add(counters.sharedReads)
+      return (shared, false)
+    }
+    let segmentEnd =
+      geometry.firstPage(of: segment).rawValue + UInt64(geometry.segmentPageCount.rawValue)
+    let pageCount = min(
+      Int(location.pageCountToRead.rawValue), Int(segmentEnd - location.page.rawValue))
+    let read = RecordRead(
+      location: location, segment: segment, generation: segments.generation(of: segment),
+      pageCount: pageCount, reader: self)
+    let winner: RecordRead = inFlight.withLock { table in
+      if let other = table[location.rawValue] { return other }
+      table[location.rawValue] = read
+      return read
+    }
+    guard winner === read else {
+      unpin(segment)
+      counters.add(counters.sharedReads)
+      return (winner, false)
+    }
+    counters.add(counters.deviceReads)
+    return (read, true)
+  }
+
+  /// The pages of a read are in memory, or never will be.
+  func finish(_ read: RecordRead) {
+    inFlight.withLock { _ = $0.removeValue(forKey: read.location.rawValue) }
+    unpin(read.segment)
+  }
+
+  private func unpin(_ segment: SegmentIndex) {
+    segments.unpin(segment)
+    // A segment that died while it was read waits for this.
+    if segments.liveRecordCount(of: segment) == 0, !segments.isPinned(segment) {
+      noteDeadSegment()
+    }
+  }
+
+  /// Verifies the extent at the start of `bytes` and decodes the record that a location names.
+  func decode(
+    _ bytes: RawSpan, at location: RecordLocation, generation: Generation
+  ) throws(FormatError) -> CachedRecord {
+    let header = try PageHeader.verify(
+      bytes, at: location.page, generation: generation, uuid: uuid, checksum: checksum)
+    guard header.kind == .frameStart || header.kind == .frameContinuation else {
+      throw .notThisStructure
+    }
+    return try RecordReader.decodeRecord(
+      bytes.extracting(0..<header.extentPageCount.byteCount), slot: location.slot)
+  }
+
+  /// Decodes the record at a slot of an extent, expanding its value.
+  static func decodeRecord(
+    _ extent: RawSpan, slot: UInt8
+  ) throws(FormatError) -> CachedRecord {
+    let byteOffset = Int(slot) * RecordHeader.alignment
+    let header = try RecordHeader(decoding: extent, at: byteOffset)
+    let key = extent.extracting(header.keyRange(at: byteOffset))
+    let stored = extent.extracting(header.valueRange(at: byteOffset))
+    guard header.isCompressed else {
+      return CachedRecord(
+        key: key, value: stored, sequence: header.sequence.rawValue,
+        expiry: header.expiryMilliseconds)
+    }
+    let buffer = PageBuffer(byteCount: max(1, header.valueByteCount))
+    try buffer.withMutableBytes(0..<header.valueByteCount) { output throws(FormatError) in
+      try ValueCodec.decompress(stored, into: &output)
+    }
+    return buffer.withBytes(0..<header.valueByteCount) { value in
+      CachedRecord(
+        key: key, value: value, sequence: header.sequence.rawValue,
+        expiry: header.expiryMilliseconds)
+    }
+  }
+}

@@ -1,0 +1,309 @@
+// Replays the user log over the index and judges its end.
+//
+// The rules (DESIGN.md, "Torn tail or damage"):
+// - What each segment is stands in the table. Sealed segments are whole by promise: what is bad in
+//   them is damage. Open ones end where their chain of frames ends.
+// - A chain that ends early is a torn tail if nothing that survives says otherwise, and damage if
+//   a later frame's watermark, a later sealed segment, a checkpoint or a clean shutdown shows that
+//   something behind the end had been flushed.
+
+import VarveFormat
+import VarveIO
+
+/// Damage of unknown extent: what may have been lost below a sequence number.
+struct SuspectRange: Hashable {
+  /// A key whose newest surviving record is below this may have had a newer one.
+  var ceiling: SequenceNumber
+}
+
+/// What the replay found.
+struct UserLogReplay {
+  /// Segments of the user stream in the order of the log.
+  var order: [SegmentIndex] = []
+  /// Open segments whose frames count, in order: the last is where the log goes on.
+  var openScans: [SegmentScan] = []
+  /// Open segments without a frame that counts: they are freed.
+  var emptySegments: [SegmentIndex] = []
+  var lastSequence = SequenceNumber.zero
+  var clockMilliseconds: UInt64 = 0
+  var suspect: SuspectRange?
+}
+
+/// Replays the user log.
+struct UserLogRecovery {
+  let device: any BlockDevice
+  let superblock: Superblock
+  let table: SegmentTable
+  let checkpoint: LoadedCheckpoint?
+  let hashKey: HashKey
+  let progress: (Int) -> Void
+
+  private var geometry: Geometry { superblock.geometry }
+  private var checksum: Checksum { Checksum(uuid: superblock.uuid) }
+
+  /// A segment and where it stands in the log.
+  private struct Place {
+    var segment: SegmentIndex
+    var entry: SegmentEntry
+    var firstSequence: SequenceNumber
+  }
+
+  func replay(
+    into index: inout RecoveredIndex, report: inout RecoveryReport
+  ) async throws(StoreError) -> UserLogReplay {
+    var result = UserLogReplay()
+    // What is known to have been flushed: the highest sequence number that any witness names.
+    var evidence = SequenceNumber.zero
+    if let checkpoint {
+      evidence = checkpoint.root.cutSequence
+      result.lastSequence = checkpoint.root.cutSequence
+    }
+    let places = await places()
+    result.order = places.map(\.segment)
+    for place in places where place.entry.state == .sealed {
+      try await replaySealed(place, places, into: &index, &result, &report)
+    }
+    let scans = await scanOpen(places.filter { $0.entry.state == .open }, &report)
+    for scan in scans {
+      evidence = max(evidence, scan.durableWatermark)
+      evidence = max(evidence, scan.leftovers.durableWatermark)
+    }
+    try applyOpen(scans, evidence: evidence, into: &index, &result, &report)
+    judgeCleanEnd(&result, &report)
+    result.order.removeAll { result.emptySegments.contains($0) }
+    return result
+  }
+
+  /// All segments of the user stream, oldest first.
+  private func places() async -> [Place] {
+    var places: [Place] = []
+    let buffer = PageBuffer(pageCount: 1)
+    for (segment, entry) in table.entries where entry.state != .free && entry.stream == .user {
+      var place = Place(segment: segment, entry: entry, firstSequence: SequenceNumber(UInt64.max))
+      let page = geometry.firstPage(of: segment)
+      if await device.read(1, pagesAt: page, into: buffer) == nil {
+        buffer.withPage(0) { bytes in
+          if (try? PageHeader.verify(
+            bytes, at: page, generation: entry.generation, uuid: superblock.uuid,
+            checksum: checksum))?.kind == .segmentHeader,
+            let header = try? SegmentHeader(decoding: bytes)
+          {
+            place.firstSequence = header.firstSequence
+          }
+        }
+      }
+      if place.firstSequence.rawValue == UInt64.max, entry.state == .sealed,
+        let facts = await reader.facts(of: segment, entry: entry)
+      {
+        place.firstSequence = facts.firstSequence
+      }
+      places.append(place)
+    }
+    return places.sorted {
+      ($0.firstSequence, $0.segment.rawValue) < ($1.firstSequence, $1.segment.rawValue)
+    }
+  }
+
+  private var reader: SegmentReader {
+    SegmentReader(device: device, geometry: geometry, uuid: superblock.uuid, hashKey: hashKey)
+  }
+
+  /// Whether the checkpoint already has everything in a sealed segment.
+  private func isCovered(_ place: Place) -> Bool {
+    guard let checkpoint else { return false }
+    let generation = checkpoint.generations[Int(place.segment.rawValue)]
+    return generation == place.entry.generation && checkpoint.root.replaySegment != place.segment
+      && place.firstSequence <= checkpoint.root.cutSequence
+  }
+
+  private func replaySealed(
+    _ place: Place, _ places: [Place], into index: inout RecoveredIndex,
+    _ result: inout UserLogReplay, _ report: inout RecoveryReport
+  ) async throws(StoreError) {
+    if isCovered(place) { return }
+    var records: [SummaryEntry]?
+    if place.entry.hasSummary, let summary = await reader.summary(
+      of: place.segment, entry: place.entry)
+    {
+      records = summary.records
+      report.summaryRecordCount += summary.records.count
+      let pages = 2 + Int(summary.facts.summaryPageCount.rawValue)
+      report.readByteCount += UInt64(pages * Limits.pageByteCount)
+    } else {
+      records = await framesOfSealed(place, &result, places, &report)
+    }
+    guard let records else { return }
+    let newRecords = records.filter { isBehindCheckpoint($0, in: place.segment) }
+    try index.apply(newRecords)
+    if let last = records.last { result.lastSequence = max(result.lastSequence, last.sequence) }
+    progress(geometry.segmentByteCount)
+  }
+
+  /// Whether a record lies behind the place where the checkpoint begins to be completed.
+  private func isBehindCheckpoint(_ record: SummaryEntry, in segment: SegmentIndex) -> Bool {
+    guard let root = checkpoint?.root, root.replaySegment == segment,
+      root.replayGeneration == table[segment].generation
+    else { return true }
+    let first = geometry.firstPage(of: segment).rawValue
+    return record.location.page.rawValue >= first + UInt64(root.replayPageCount.rawValue)
+  }
+
+  /// The frames of a sealed segment without a summary. What cannot be read is damage, and where
+  /// nothing names what was in it, everything older is suspect.
+  private func framesOfSealed(
+    _ place: Place, _ result: inout UserLogReplay, _ places: [Place],
+    _ report: inout RecoveryReport
+  ) async -> [SummaryEntry]? {
+    let endPage = Int(place.entry.endPageCount.rawValue)
+    let scan = await scanner.scan(
+      place.segment, generation: place.entry.generation, endPage: endPage)
+    report.readByteCount += UInt64(scan.readPageCount * Limits.pageByteCount)
+    report.frameRecordCount += scan.records.count
+    result.clockMilliseconds = max(result.clockMilliseconds, scan.clockMilliseconds)
+    if scan.endPage == endPage {
+      if place.entry.hasSummary {
+        report.findings.append(
+          "segment \(place.segment.rawValue): both copies of its summary are damaged; its "
+            + "records were read from its frames instead, nothing is lost")
+      }
+      return scan.records
+    }
+    let next = places.first {
+      $0.firstSequence > place.firstSequence && $0.firstSequence.rawValue != UInt64.max
+    }
+    let ceiling = next?.firstSequence ?? superblock.sequenceCeiling
+    result.suspect = SuspectRange(ceiling: max(ceiling, result.suspect?.ceiling ?? .zero))
+    report.findings.append(
+      "segment \(place.segment.rawValue): frames from page \(scan.endPage) on and the summary are "
+        + "damaged; keys not written since sequence \(ceiling.rawValue) are suspect")
+    return scan.records + scan.leftovers.frames.flatMap(\.records)
+  }
+
+  private var scanner: FrameScanner {
+    FrameScanner(
+      device: device, geometry: geometry, uuid: superblock.uuid, checksum: checksum,
+      hashKey: hashKey, cut: superblock.cut)
+  }
+
+  private func scanOpen(
+    _ places: [Place], _ report: inout RecoveryReport
+  ) async -> [SegmentScan] {
+    var scans: [SegmentScan] = []
+    for place in places {
+      let scan = await scanner.scan(
+        place.segment, generation: place.entry.generation, endPage: nil)
+      report.readByteCount += UInt64(scan.readPageCount * Limits.pageByteCount)
+      progress(geometry.segmentByteCount)
+      scans.append(scan)
+    }
+    return scans
+  }
+
+  /// Applies the open segments in order, up to the first gap.
+  private func applyOpen(
+    _ scans: [SegmentScan], evidence: SequenceNumber, into index: inout RecoveredIndex,
+    _ result: inout UserLogReplay, _ report: inout RecoveryReport
+  ) throws(StoreError) {
+    var hasGap = false
+    var previous: SegmentScan?
+    for scan in scans {
+      if let previous, scan.hasFrames, !isContinuation(scan, of: previous) { hasGap = true }
+      let isDamage = hasGap && evidence > result.lastSequence
+      if !hasGap || isDamage, scan.hasFrames {
+        if isDamage { noteLoss(scan.header?.firstSequence ?? evidence, &result, &report) }
+        try apply(scan, into: &index, &result, &report)
+        result.openScans.append(scan)
+      } else {
+        drop(scan, &report)
+        result.emptySegments.append(scan.segment)
+      }
+      if !scan.leftovers.frames.isEmpty || scan.leftovers.damagedPageCount > 0 {
+        try applyLeftovers(scan, evidence: evidence, into: &index, &result, &report)
+        hasGap = true
+      }
+      if scan.hasFrames { previous = scan }
+    }
+    if evidence > result.lastSequence {
+      noteLoss(SequenceNumber(evidence.rawValue + 1), &result, &report)
+      result.lastSequence = evidence
+    }
+  }
+
+  /// Whether a segment goes on exactly where the one before it ends.
+  private func isContinuation(_ scan: SegmentScan, of previous: SegmentScan) -> Bool {
+    guard let header = scan.header, header.predecessor == previous.segment,
+      header.predecessorGeneration == previous.generation
+    else {
+      // Its predecessor was sealed or freed: then nothing of it can be missing.
+      return scan.header.map { $0.predecessor != previous.segment } ?? false
+    }
+    return Int(header.predecessorEndPageCount.rawValue) == previous.endPage
+      && header.predecessorFrameChecksum == previous.lastFrameChecksum
+  }
+
+  private func apply(
+    _ scan: SegmentScan, into index: inout RecoveredIndex, _ result: inout UserLogReplay,
+    _ report: inout RecoveryReport
+  ) throws(StoreError) {
+    try index.apply(scan.records.filter { isBehindCheckpoint($0, in: scan.segment) })
+    if let root = checkpoint?.root, root.replaySegment == scan.segment,
+      root.replayGeneration == scan.generation, scan.endPage < Int(root.replayPageCount.rawValue)
+    {
+      noteLoss(SequenceNumber(root.cutSequence.rawValue + 1), &result, &report)
+    }
+    report.frameRecordCount += scan.records.count
+    result.lastSequence = max(result.lastSequence, scan.lastSequence)
+    result.clockMilliseconds = max(result.clockMilliseconds, scan.clockMilliseconds)
+  }
+
+  /// Frames behind a hole: legal leftovers whose records are not used, unless a witness shows that
+  /// they had been flushed. Then the hole is damage and they count.
+  private func applyLeftovers(
+    _ scan: SegmentScan, evidence: SequenceNumber, into index: inout RecoveredIndex,
+    _ result: inout UserLogReplay, _ report: inout RecoveryReport
+  ) throws(StoreError) {
+    var used = 0
+    for frame in scan.leftovers.frames
+    where frame.header.recordCount > 0 && frame.header.lastSequence <= evidence {
+      noteLoss(frame.header.firstSequence, &result, &report)
+      try index.apply(frame.records)
+      result.lastSequence = max(result.lastSequence, frame.header.lastSequence)
+      used += frame.records.count
+    }
+    report.frameRecordCount += used
+    report.droppedRecordCount += scan.leftovers.recordCount - used
+    report.droppedByteCount +=
+      (scan.leftovers.pageCount + scan.leftovers.damagedPageCount) * Limits.pageByteCount
+  }
+
+  private func drop(_ scan: SegmentScan, _ report: inout RecoveryReport) {
+    report.droppedRecordCount += scan.records.count
+    if scan.hasFrames { report.droppedByteCount += scan.endPage * Limits.pageByteCount }
+  }
+
+  private func noteLoss(
+    _ ceiling: SequenceNumber, _ result: inout UserLogReplay, _ report: inout RecoveryReport
+  ) {
+    guard ceiling > result.suspect?.ceiling ?? .zero else { return }
+    result.suspect = SuspectRange(ceiling: ceiling)
+    report.findings.append(
+      "acknowledged frames are missing from the log behind sequence "
+        + "\(result.lastSequence.rawValue); keys not written since sequence \(ceiling.rawValue) "
+        + "are suspect")
+  }
+
+  /// After a clean shutdown the superblock names the last frame: it must be there.
+  private func judgeCleanEnd(_ result: inout UserLogReplay, _ report: inout RecoveryReport) {
+    guard superblock.shutdown == .clean, superblock.lastFramePage.rawValue > 0 else { return }
+    let isThere = result.openScans.contains { scan in
+      let first = geometry.firstPage(of: scan.segment).rawValue
+      return first + UInt64(scan.lastFramePage) == superblock.lastFramePage.rawValue
+        && scan.lastFrameChecksum == superblock.lastFrameChecksum
+    }
+    guard !isThere, result.suspect == nil else { return }
+    result.suspect = SuspectRange(
+      ceiling: SequenceNumber(superblock.lastSequence.rawValue + 1))
+    report.findings.append(
+      "the last frame that a clean shutdown recorded is missing or damaged; all keys are suspect")
+  }
+}

@@ -1,0 +1,68 @@
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// How the memory budget is divided: write buffers take a fixed part, the index what it needs, the
+/// cache what is left.
+struct MemoryPlan {
+  /// The whole budget, in bytes.
+  let budget: Int
+  /// The bound of the memory of frames.
+  let bufferByteLimit: Int
+  /// The bound of the index.
+  let indexByteLimit: Int
+
+  /// Less than this runs no store: buffers, summaries of open segments, a small index.
+  static let minimumByteCount = 8 << 20
+
+  init(budget: Int?, segmentByteCount: Int) throws(StoreError) {
+    let budget = budget ?? MemoryPlan.defaultBudget()
+    guard budget >= MemoryPlan.minimumByteCount else {
+      throw StoreError(
+        .resource,
+        "a store needs a memory budget of at least \(MemoryPlan.minimumByteCount) bytes, not "
+          + "\(budget)")
+    }
+    self.budget = budget
+    bufferByteLimit = min(max(2 << 20, budget / 8), 16 << 20)
+    indexByteLimit = budget - bufferByteLimit - budget / 16
+  }
+
+  /// Bytes left for the cache while the index takes `indexByteCount`.
+  func cacheByteLimit(indexByteCount: Int) -> Int {
+    max(0, budget - bufferByteLimit - budget / 16 - indexByteCount)
+  }
+
+  /// Shards of an index of this budget: at most 16 K entries each when it is full.
+  var shardCount: Int {
+    RecordIndex.shardCount(forExpectedKeyCount: indexByteLimit / 20)
+  }
+
+  /// A quarter of what the machine or the control group allows, at most 1 GiB.
+  static func defaultBudget() -> Int {
+    let pages = sysconf(Int32(_SC_PHYS_PAGES))
+    var available = pages > 0 ? pages * sysconf(Int32(_SC_PAGESIZE)) : 1 << 30
+    for path in ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"] {
+      if let limit = readNumber(path), limit > 0 { available = min(available, limit) }
+    }
+    return max(MemoryPlan.minimumByteCount, min(available / 4, 1 << 30))
+  }
+
+  private static func readNumber(_ path: String) -> Int? {
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return nil }
+    defer { _ = close(descriptor) }
+    var bytes = [UInt8](repeating: 0, count: 32)
+    // SAFETY: reads at most as many bytes as the array has.
+    let count = unsafe read(descriptor, &bytes, bytes.count)
+    guard count > 0 else { return nil }
+    var number = 0
+    for byte in bytes.prefix(count) {
+      guard byte >= 48, byte <= 57 else { break }
+      let (scaled, overflow) = number.multipliedReportingOverflow(by: 10)
+      if overflow { return nil }
+      number = scaled + Int(byte - 48)
+    }
+    return number
+  }
+}

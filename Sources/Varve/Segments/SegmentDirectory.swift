@@ -1,0 +1,111 @@
+// What every segment is right now, for those who cannot wait: readers pin a segment and learn its
+// generation without a lock, the log counts what is live in it. The durable truth is the
+// `SegmentTable`; this is its image in memory, plus the counts that nothing stores.
+
+import Synchronization
+import VarveFormat
+
+/// The counts of one segment.
+struct SegmentCounters: ~Copyable {
+  let generation = Atomic<UInt32>(0)
+  /// Reads in flight: a pinned segment is not reused.
+  let pins = Atomic<Int>(0)
+  /// Records that the index names, tombstones aside.
+  let liveRecords = Atomic<Int>(0)
+  /// Tombstones that the index names.
+  let liveTombstones = Atomic<Int>(0)
+  /// Pages of the segment from this one on may still be in the write buffer only.
+  let bufferedFloor = Atomic<UInt32>(UInt32.max)
+}
+
+/// All segments of a store.
+///
+/// SAFETY: the memory lives as long as this object and holds nothing but atomics.
+@safe final class SegmentDirectory: @unchecked Sendable {
+  let count: Int
+  private let counters: UnsafeMutablePointer<SegmentCounters>
+  private let geometry: Geometry
+
+  init(geometry: Geometry) {
+    self.geometry = geometry
+    count = Int(geometry.segmentCount)
+    unsafe counters = .allocate(capacity: count)
+    for index in 0..<count { unsafe (counters + index).initialize(to: SegmentCounters()) }
+  }
+
+  deinit {
+    unsafe counters.deinitialize(count: count)
+    unsafe counters.deallocate()
+  }
+
+  /// Lends the counts of a segment.
+  @inline(__always)
+  func with<R>(_ segment: SegmentIndex, _ body: (borrowing SegmentCounters) -> R) -> R {
+    precondition(Int(segment.rawValue) < count, "segment out of range")
+    // SAFETY: in range, initialised in init.
+    return unsafe body(counters[Int(segment.rawValue)])
+  }
+
+  func generation(of segment: SegmentIndex) -> Generation {
+    Generation(with(segment) { $0.generation.load(ordering: .acquiring) })
+  }
+
+  func setGeneration(_ generation: Generation, of segment: SegmentIndex) {
+    with(segment) { $0.generation.store(generation.rawValue, ordering: .releasing) }
+  }
+
+  func pin(_ segment: SegmentIndex) {
+    with(segment) { _ = $0.pins.add(1, ordering: .sequentiallyConsistent) }
+  }
+
+  func unpin(_ segment: SegmentIndex) {
+    with(segment) { _ = $0.pins.subtract(1, ordering: .sequentiallyConsistent) }
+  }
+
+  func isPinned(_ segment: SegmentIndex) -> Bool {
+    with(segment) { $0.pins.load(ordering: .sequentiallyConsistent) > 0 }
+  }
+
+  /// Counts a record that the index now names.
+  func addLive(_ location: RecordLocation) {
+    guard let segment = geometry.segment(containing: location.page) else { return }
+    with(segment) {
+      if location.isTombstone {
+        _ = $0.liveTombstones.add(1, ordering: .relaxed)
+      } else {
+        _ = $0.liveRecords.add(1, ordering: .relaxed)
+      }
+    }
+  }
+
+  /// Counts a record as dead; true when the segment has nothing live left.
+  func removeLive(_ location: RecordLocation) -> Bool {
+    guard let segment = geometry.segment(containing: location.page) else { return false }
+    return with(segment) {
+      let left =
+        location.isTombstone
+        ? $0.liveTombstones.subtract(1, ordering: .acquiringAndReleasing).newValue
+        : $0.liveRecords.subtract(1, ordering: .acquiringAndReleasing).newValue
+      precondition(left >= 0, "more records died in a segment than lived in it")
+      return left == 0
+    }
+  }
+
+  func liveRecordCount(of segment: SegmentIndex) -> Int {
+    with(segment) { $0.liveRecords.load(ordering: .acquiring) }
+  }
+
+  func liveTombstoneCount(of segment: SegmentIndex) -> Int {
+    with(segment) { $0.liveTombstones.load(ordering: .acquiring) }
+  }
+
+  func setBufferedFloor(_ page: UInt32, of segment: SegmentIndex) {
+    with(segment) { $0.bufferedFloor.store(page, ordering: .releasing) }
+  }
+
+  /// Whether a page may be in the write buffer only.
+  func mayBeBuffered(_ page: PageIndex, in segment: SegmentIndex) -> Bool {
+    let floor = with(segment) { $0.bufferedFloor.load(ordering: .acquiring) }
+    return page.rawValue - geometry.firstPage(of: segment).rawValue >= UInt64(floor)
+  }
+}

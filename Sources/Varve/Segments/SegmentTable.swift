@@ -1,0 +1,123 @@
+// The durable segment table: written through at every change, so that no change needs to be
+// logged elsewhere. An update writes the page's other slot in both copies and flushes; a crash
+// leaves the old page or the new one. Used by one task at a time: recovery, then `Maintenance`.
+
+import VarveFormat
+import VarveIO
+
+/// The segment table of an open store.
+struct SegmentTable {
+  let geometry: Geometry
+  let uuid: StoreUUID
+  let checksum: Checksum
+  private(set) var pages: [SegmentTablePage]
+
+  /// The table of a fresh store: every segment free.
+  init(empty geometry: Geometry, uuid: StoreUUID) {
+    self.geometry = geometry
+    self.uuid = uuid
+    checksum = Checksum(uuid: uuid)
+    pages = (0..<Int(geometry.tablePageCount.rawValue)).map { ordinal in
+      let first = ordinal * SegmentTablePage.entriesPerPage
+      let count = max(
+        0, min(SegmentTablePage.entriesPerPage, Int(geometry.segmentCount) - first))
+      return SegmentTablePage(
+        version: 0, ordinal: UInt32(ordinal),
+        entries: Array(repeating: SegmentEntry(state: .free), count: count))
+    }
+  }
+
+  /// The entry of a segment.
+  subscript(segment: SegmentIndex) -> SegmentEntry {
+    let index = Int(segment.rawValue)
+    return pages[index / SegmentTablePage.entriesPerPage].entries[
+      index % SegmentTablePage.entriesPerPage]
+  }
+
+  /// Every segment with its entry, in the order of the device.
+  var entries: [(segment: SegmentIndex, entry: SegmentEntry)] {
+    (0..<geometry.segmentCount).map { (SegmentIndex($0), self[SegmentIndex($0)]) }
+  }
+
+  /// Sets an entry in memory only, where the table is damaged and the store is read-only.
+  mutating func assume(_ entry: SegmentEntry, for segment: SegmentIndex) {
+    let index = Int(segment.rawValue)
+    pages[index / SegmentTablePage.entriesPerPage].entries[
+      index % SegmentTablePage.entriesPerPage] = entry
+  }
+
+  /// Changes entries and makes the change durable.
+  ///
+  /// DURABILITY: the slot that holds the newest valid page is never written, so a crash in the
+  /// middle leaves it; the flush comes before anything relies on the new state.
+  mutating func update(
+    _ changes: [(SegmentIndex, SegmentEntry)], on device: any BlockDevice
+  ) async throws(IOError) -> Int {
+    var touched: [Int] = []
+    for (segment, entry) in changes {
+      assume(entry, for: segment)
+      let ordinal = Int(segment.rawValue) / SegmentTablePage.entriesPerPage
+      if !touched.contains(ordinal) { touched.append(ordinal) }
+    }
+    return try await write(touched, on: device)
+  }
+
+  /// Writes every page anew, for a fresh store.
+  mutating func writeAll(on device: any BlockDevice) async throws(IOError) -> Int {
+    try await write(Array(pages.indices), on: device)
+  }
+
+  private mutating func write(
+    _ ordinals: [Int], on device: any BlockDevice
+  ) async throws(IOError) -> Int {
+    let buffer = PageBuffer(pageCount: 1)
+    for ordinal in ordinals {
+      pages[ordinal].version += 1
+      let page = pages[ordinal]
+      var failure: IOError?
+      var writtenCount = 0
+      for copy in 0..<2 {
+        let target = geometry.tablePage(ordinal, copy: copy, slot: page.slot)
+        buffer.withMutablePage(0) {
+          page.encode(into: &$0, at: target, uuid: uuid, checksum: checksum)
+        }
+        if let error = await device.write(1, pagesAt: target, from: buffer) {
+          failure = error
+        } else {
+          writtenCount += 1
+        }
+      }
+      // One copy carries the state; with none, nothing may rely on it.
+      if writtenCount == 0, let failure { throw failure }
+    }
+    if let error = await device.flush() { throw error }
+    return ordinals.count * 2 * Limits.pageByteCount
+  }
+
+  /// Reads the table. A page of which no copy is valid is reported and left free of entries.
+  static func read(
+    geometry: Geometry, uuid: StoreUUID, from device: any BlockDevice
+  ) async -> (table: SegmentTable, lostPages: [Int]) {
+    var table = SegmentTable(empty: geometry, uuid: uuid)
+    var lost: [Int] = []
+    let buffer = PageBuffer(pageCount: 1)
+    for ordinal in table.pages.indices {
+      var newest: SegmentTablePage?
+      for place in 0..<4 {
+        let source = geometry.tablePage(ordinal, copy: place / 2, slot: place % 2)
+        guard await device.read(1, pagesAt: source, into: buffer) == nil else { continue }
+        let page = buffer.withPage(0) { bytes in
+          try? SegmentTablePage(
+            decoding: bytes, at: source, ordinal: UInt32(ordinal), uuid: uuid,
+            checksum: table.checksum)
+        }
+        guard let page, page.slot == place % 2,
+          page.entries.count == table.pages[ordinal].entries.count
+        else { continue }
+        if page.version > newest?.version ?? 0 { newest = page }
+      }
+      if let newest { table.pages[ordinal] = newest } else { lost.append(ordinal) }
+    }
+    return (table, lost)
+  }
+}

@@ -1,0 +1,120 @@
+// Batches: every condition is read first, then all are checked again and all records appended under
+// one hold of the log's lock, into one frame. A frame is valid as a whole or not at all, so the
+// batch survives as a whole or not at all.
+
+import Synchronization
+import VarveFormat
+
+extension StoreCore {
+  func write(
+    _ batch: Batch, durability: Durability
+  ) async throws(StoreError) -> BatchOutcome {
+    try requireWritable()
+    let prepared = try prepare(batch)
+    guard !batch.isEmpty else { return .applied(lastSequence: log.lastSequence.rawValue) }
+    while true {
+      if Task.isCancelled { throw .cancelledTask }
+      var expected: [(index: Int, location: RecordLocation)] = []
+      for (index, operation) in batch.operations.enumerated()
+      where operation.condition != .none {
+        let current = try await currentRecord(
+          hash: prepared.records[index].hash, key: operation.key)
+        guard holds(operation.condition, for: current) else {
+          if let error = await settleRecord(at: current.location, level: durability) {
+            throw error
+          }
+          return .refused(operationIndex: index)
+        }
+        expected.append((index, current.location))
+      }
+      switch await attempt(batch, prepared, expected: expected, durability: durability) {
+      case .acknowledged(let sequence):
+        counters.add(counters.batches)
+        counters.add(counters.userBytes, prepared.userByteCount)
+        return .applied(lastSequence: sequence.rawValue)
+      case .failed(let error): throw error
+      case .mustWait(let reason): try await waitForSpace(reason)
+      case .changed: continue
+      case .nothingToDelete: return .applied(lastSequence: log.lastSequence.rawValue)
+      }
+    }
+  }
+
+  private struct PreparedBatch {
+    var records: [PreparedRecord]
+    var storedValues: [[UInt8]]
+    var userByteCount: Int
+  }
+
+  /// Checks the limits, hashes the keys and compresses the values.
+  private func prepare(_ batch: Batch) throws(StoreError) -> PreparedBatch {
+    guard batch.count <= Limits.maximumBatchOperationCount else {
+      throw StoreError(
+        .tooLarge,
+        "a batch has at most \(Limits.maximumBatchOperationCount) operations, not \(batch.count)")
+    }
+    var prepared = PreparedBatch(records: [], storedValues: [], userByteCount: 0)
+    var layout = FrameLayout()
+    for (ordinal, operation) in batch.operations.enumerated() {
+      let value = operation.value ?? []
+      // SAFETY: the bytes of an array of bytes have no padding.
+      try unsafe checkLimits(key: operation.key.span.bytes, valueByteCount: value.count)
+      let stored = options.compression ? compressed(value) : nil
+      let header = RecordHeader(
+        sequence: .zero, kind: operation.value == nil ? .tombstone : .put,
+        isCompressed: stored != nil, keyByteCount: operation.key.count,
+        storedByteCount: (stored ?? value).count, valueByteCount: value.count,
+        batchRecordCount: UInt32(batch.count), batchOrdinal: UInt32(ordinal))
+      _ = layout.place(header.recordByteCount)
+      prepared.records.append(
+        PreparedRecord(
+          hash: unsafe KeyHash(of: operation.key.span.bytes, keyedBy: hashKey), header: header))
+      prepared.storedValues.append(stored ?? value)
+      prepared.userByteCount += operation.key.count + value.count
+    }
+    guard prepared.userByteCount <= geometry.maximumBatchByteCount,
+      layout.pageCount <= Int(geometry.maximumExtentPageCount.rawValue) / 2 + 1
+    else {
+      throw StoreError(
+        .tooLarge,
+        "a batch of this store has at most \(geometry.maximumBatchByteCount) bytes of keys and "
+          + "values, and fits half a segment: split it")
+    }
+    return prepared
+  }
+
+  private func compressed(_ value: [UInt8]) -> [UInt8]? {
+    guard value.count >= ValueCodec.minimumByteCount else { return nil }
+    var output = [UInt8](repeating: 0, count: ValueCodec.worthwhileByteCount(value.count))
+    var span = output.mutableSpan
+    // SAFETY: the bytes of an array of bytes have no padding.
+    var bytes = unsafe span.mutableBytes
+    guard let byteCount = unsafe ValueCodec.compress(value.span.bytes, into: &bytes) else {
+      return nil
+    }
+    output.removeSubrange(byteCount...)
+    return output
+  }
+
+  private func attempt(
+    _ batch: Batch, _ prepared: PreparedBatch,
+    expected: [(index: Int, location: RecordLocation)], durability: Durability
+  ) async -> Attempt {
+    var outcome = Attempt.changed
+    let error: StoreError? = await suspend { waiter in
+      log.withLog { state, actions in
+        let isUnchanged = expected.allSatisfy {
+          index.find(prepared.records[$0.index].hash) == $0.location.rawValue
+        }
+        let result =
+          isUnchanged
+          ? log.append(
+            prepared.records, operations: batch.operations, storedValues: prepared.storedValues,
+            &state, &actions) : .changed
+        outcome = log.wait(for: result, waiter, durability, &state, &actions)
+      }
+    }
+    if let error { return .failed(error) }
+    return outcome
+  }
+}

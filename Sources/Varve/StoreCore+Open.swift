@@ -1,0 +1,252 @@
+// open: device → recovery in memory → what must be durable before the store serves → the parts.
+
+import Logging
+import VarveFormat
+import VarveIO
+
+extension StoreCore {
+  /// Opens the store at a path.
+  static func open(path: String, options: StoreOptions) async throws(StoreError) -> Store {
+    let opened = try await openDevice(path: path, options: options)
+    for warning in opened.warnings { options.logger.warning("\(warning)") }
+    return try await open(
+      device: opened.device, options: options, environment: StoreEnvironment())
+  }
+
+  static func openDevice(
+    path: String, options: StoreOptions
+  ) async throws(StoreError) -> OpenedDevice {
+    let logger = options.logger
+    var deviceOptions = DeviceOptions()
+    if let contextCount = options.contextCount { deviceOptions.contextCount = max(1, contextCount) }
+    deviceOptions.onSlowRequest = { request in
+      logger.warning("a request has been in flight for long", metadata: ["request": "\(request)"])
+    }
+    let engine: DeviceEngine =
+      switch options.engine {
+      case .automatic: .automatic
+      case .linuxAIO: .linuxAIO
+      case .threads: .threads
+      }
+    do throws(DeviceError) {
+      return try await Devices.open(
+        path,
+        openOptions: OpenOptions(
+          access: options.readOnly ? .readOnly : .readWrite,
+          allowBuffered: options.allowBufferedIO),
+        waitForLockSeconds: options.waitForLockSeconds, engine: engine, options: deviceOptions)
+    } catch {
+      throw StoreError(error)
+    }
+  }
+
+  /// Opens the store on a device, which the store then owns.
+  static func open(
+    device: any BlockDevice, options: StoreOptions, environment: StoreEnvironment
+  ) async throws(StoreError) -> Store {
+    do throws(StoreError) {
+      return try await assemble(device, options, environment)
+    } catch {
+      await DeviceCloser.close(device)
+      throw error
+    }
+  }
+
+  private static func assemble(
+    _ device: any BlockDevice, _ options: StoreOptions, _ environment: StoreEnvironment
+  ) async throws(StoreError) -> Store {
+    var plan: MemoryPlan?
+    let recovery = StoreRecovery(
+      device: device,
+      memory: { superblock throws(StoreError) in
+        let made = try MemoryPlan(
+          budget: options.memoryBudget, segmentByteCount: superblock.geometry.segmentByteCount)
+        plan = made
+        return made
+      }, environment: environment, progress: options.recoveryProgress)
+    var recovered = try await recovery.recover()
+    guard let plan else { throw .closedStore }
+    let isReadOnly = try readOnlyMode(recovered, options)
+    if !isReadOnly {
+      do throws(IOError) {
+        try await makeDurable(&recovered, on: device, environment)
+      } catch {
+        throw StoreError(
+          .io, "the store could not be opened for writing: \(error)",
+          byteOffset: error.byteOffset)
+      }
+    } else if let error = await device.flush() {
+      throw StoreError(.io, "the device cannot be flushed: \(error)")
+    }
+    let core = build(device, options, environment, recovered, plan, isReadOnly: isReadOnly)
+    logOutcome(recovered.report, options.logger)
+    if recovered.report.outcome == .degraded { core.health.setDegraded() }
+    if let maintenance = core.maintenance {
+      Task { await maintenance.run() }
+      maintenance.signal.raise()
+    }
+    return Store(core: core)
+  }
+
+  /// Whether the store can only be read, or why it is not opened at all.
+  private static func readOnlyMode(
+    _ recovered: RecoveredStore, _ options: StoreOptions
+  ) throws(StoreError) -> Bool {
+    guard recovered.replay.suspect != nil else {
+      return options.readOnly || recovered.superblock.features.verdict == .readOnly
+    }
+    guard options.allowDegraded else {
+      throw StoreError(
+        .corrupt,
+        "acknowledged data is damaged: " + recovered.report.findings.joined(separator: "; ")
+          + ". Nothing was changed. Open with allowDegraded (kvctl: --allow-degraded) to read what "
+          + "is left")
+    }
+    return true
+  }
+
+  /// What must be on the medium before the store serves.
+  ///
+  /// DURABILITY: a flush makes durable what recovery showed, so that the next recovery shows it
+  /// again. Open segments without a frame that counts are freed before the cut is written, the
+  /// last first: until the cut is durable a second recovery judges the same tail the same way. The
+  /// superblock then names the cut, the next open epoch and a fresh range of sequence numbers above
+  /// every number that was ever used; only after that is anything appended.
+  private static func makeDurable(
+    _ recovered: inout RecoveredStore, on device: any BlockDevice,
+    _ environment: StoreEnvironment
+  ) async throws(IOError) {
+    if let error = await device.flush() { throw error }
+    for segment in recovered.replay.emptySegments.reversed() {
+      let generation = recovered.table[segment].generation
+      _ = try await recovered.table.update(
+        [(segment, SegmentEntry(state: .free, generation: generation))], on: device)
+    }
+    try await freeOrphans(&recovered, on: device)
+    var superblock = recovered.superblock
+    let last = max(recovered.replay.lastSequence, superblock.sequenceCeiling)
+    superblock.version += 1
+    superblock.openCount += 1
+    superblock.shutdown = .open
+    superblock.lastSequence = last
+    superblock.sequenceCeiling = SequenceNumber(last.rawValue + Maintenance.sequenceRange)
+    superblock.clockMilliseconds = max(
+      superblock.clockMilliseconds, recovered.replay.clockMilliseconds,
+      environment.wallMilliseconds())
+    superblock.cut = recovered.replay.openScans.last.map {
+      LogCut(
+        segment: $0.segment, generation: $0.generation,
+        pageCount: PageCount(UInt32($0.endPage)),
+        openEpoch: UInt32(truncatingIfNeeded: superblock.openCount))
+    }
+    try await SuperblockStore.write(superblock, on: device)
+    recovered.superblock = superblock
+  }
+
+  /// Frees the segments of checkpoints that no superblock names: a crash left them.
+  private static func freeOrphans(
+    _ recovered: inout RecoveredStore, on device: any BlockDevice
+  ) async throws(IOError) {
+    let named = recovered.report.usedCheckpoint
+    let orphans = recovered.table.entries.filter {
+      $0.entry.stream == .checkpoint && $0.entry.state != .free
+        && ($0.entry.state == .open || !named)
+    }
+    if !named { recovered.superblock.checkpoint = nil }
+    guard !orphans.isEmpty else { return }
+    if !named {
+      // The superblock must stop naming them before they can be used for anything else.
+      recovered.superblock.version += 1
+      try await SuperblockStore.write(recovered.superblock, on: device)
+    }
+    _ = try await recovered.table.update(
+      orphans.map {
+        ($0.segment, SegmentEntry(state: .free, generation: $0.entry.generation))
+      }, on: device)
+  }
+
+  private static func build(
+    _ device: any BlockDevice, _ options: StoreOptions, _ environment: StoreEnvironment,
+    _ recovered: RecoveredStore, _ plan: MemoryPlan, isReadOnly: Bool
+  ) -> StoreCore {
+    let superblock = recovered.superblock
+    let health = HealthMonitor(logger: options.logger)
+    let log = LogAppender(
+      device: device, superblock: superblock, index: recovered.index,
+      segments: recovered.segments, counters: StoreCounters(), maintenance: Signal(),
+      health: health, state: logState(recovered), bufferByteLimit: plan.bufferByteLimit)
+    let cache = RecordCache(
+      byteLimit: options.cacheEnabled
+        ? plan.cacheByteLimit(indexByteCount: recovered.index.reservedByteCount) : 0,
+      shardCount: 64)
+    let reader = RecordReader(
+      device: device, superblock: superblock, segments: recovered.segments,
+      counters: log.counters, noteDeadSegment: { log.noteDeadSegment() })
+    let index = recovered.index
+    let maintenance =
+      isReadOnly
+      ? nil
+      : Maintenance(
+        device: device, environment: environment, log: log,
+        hashKey: HashKey(low: superblock.hashKeyLow, high: superblock.hashKeyHigh),
+        options: options, superblock: superblock, table: recovered.table,
+        userOrder: recovered.replay.order,
+        adjustMemory: {
+          if options.cacheEnabled { StoreCore.adjustMemory(plan, index, cache) }
+        })
+    return StoreCore(
+      device: device, environment: environment, options: options, recovered: recovered,
+      memoryPlan: plan, log: log, cache: cache, reader: reader, maintenance: maintenance,
+      isReadOnly: isReadOnly)
+  }
+
+  /// The log as recovery left it: it goes on behind the last frame that counts.
+  private static func logState(_ recovered: RecoveredStore) -> LogState {
+    let replay = recovered.replay
+    let superblock = recovered.superblock
+    var state = LogState()
+    state.lastSequence = superblock.lastSequence
+    state.sequenceCeiling = superblock.sequenceCeiling
+    state.durableSequence = replay.lastSequence
+    state.watermarkWritten = replay.lastSequence
+    state.clockMilliseconds = superblock.clockMilliseconds
+    state.openEpoch = UInt32(truncatingIfNeeded: superblock.openCount)
+    state.hasDeadSegments = true
+    state.recordCountSinceCheckpoint =
+      recovered.report.summaryRecordCount + recovered.report.frameRecordCount
+    for scan in replay.openScans {
+      var summary = SummaryBuilder()
+      for record in scan.records { summary.append(record) }
+      let predecessor = scan.header?.predecessor ?? .none
+      if scan.segment == replay.openScans.last?.segment {
+        state.current = OpenSegment(
+          segment: scan.segment, generation: scan.generation,
+          firstPage: superblock.geometry.firstPage(of: scan.segment), isReserve: false,
+          nextPage: scan.endPage, ordinal: scan.nextOrdinal,
+          chainChecksum: scan.lastFrameChecksum, lastFramePage: scan.lastFramePage,
+          header: scan.header, summary: summary)
+      } else {
+        state.finished.append(
+          FinishedSegment(
+            segment: scan.segment, generation: scan.generation, predecessor: predecessor,
+            endPageCount: PageCount(UInt32(scan.endPage)),
+            lastFrameChecksum: scan.lastFrameChecksum, summary: summary,
+            lastFrameIdentifier: 0))
+        state.predecessor = state.finished.last
+      }
+    }
+    return state
+  }
+
+  private static func logOutcome(_ report: RecoveryReport, _ logger: Logger) {
+    guard report.outcome != .clean || !report.findings.isEmpty else { return }
+    logger.notice(
+      "store recovered",
+      metadata: [
+        "outcome": "\(report.outcome.rawValue)",
+        "droppedRecords": "\(report.droppedRecordCount)",
+        "seconds": "\(report.durationSeconds)",
+        "findings": "\(report.findings.joined(separator: "; "))",
+      ])
+  }
+}

@@ -1,0 +1,321 @@
+// get: index → write buffer → cache → one read of the device → verify → decode. Whatever fails to
+// verify is looked up again first: a record that moved meanwhile is no damage.
+
+import Logging
+import Synchronization
+import VarveFormat
+import VarveIO
+
+extension StoreCore {
+  func withValue<Result>(
+    for key: RawSpan, _ body: (RawSpan, UInt64) -> Result
+  ) async throws(StoreError) -> Result? {
+    let hash = KeyHash(of: key, keyedBy: hashKey)
+    guard let record = try await fetch(hash: hash, key: key) else { return nil }
+    return record.withBytes { _, value in body(value, record.sequence) }
+  }
+
+  func contains(_ key: RawSpan) throws(StoreError) -> Bool {
+    try requireOpen()
+    let location = RecordLocation(
+      rawValue: index.find(KeyHash(of: key, keyedBy: hashKey)))
+    if location != .none, !location.isTombstone { return true }
+    try requireUnsuspicious(sequence: nil)
+    return false
+  }
+
+  /// Which record a reader is after: that of a key, or whatever lies under a fingerprint.
+  enum Target {
+    case key(KeyHash)
+    case fingerprint(UInt64, shard: Int)
+  }
+
+  func locate(_ target: Target) -> RecordLocation {
+    switch target {
+    case .key(let hash): RecordLocation(rawValue: index.find(hash))
+    case .fingerprint(let fingerprint, let shard):
+      RecordLocation(rawValue: index.find(inShard: shard, fingerprint: fingerprint))
+    }
+  }
+
+  func fetch(hash: KeyHash, key: RawSpan) async throws(StoreError) -> CachedRecord? {
+    try await fetch(.key(hash), key: key)
+  }
+
+  /// The current record of a target, or nil.
+  func fetch(_ target: Target, key: RawSpan?) async throws(StoreError) -> CachedRecord? {
+    try requireOpen()
+    counters.add(counters.gets)
+    var lookup = Lookup(target: target)
+    while true {
+      switch try step(&lookup, key: key) {
+      case .found(let record): return record
+      case .absent: return nil
+      case .moved: continue
+      case .read(let read, let mustSubmit):
+        if mustSubmit { device.submit(read) }
+        if let record = try take(await read.wait(), read, &lookup, key: key) { return record }
+      }
+    }
+  }
+
+  /// A lookup under way.
+  struct Lookup {
+    let target: Target
+    /// Where the last attempt found something wrong: wrong twice at one place is damage.
+    var suspectLocation = RecordLocation.none
+  }
+
+  enum Step {
+    case found(CachedRecord)
+    case absent
+    case moved
+    case read(RecordRead, mustSubmit: Bool)
+  }
+
+  /// Everything that needs no device.
+  func step(_ lookup: inout Lookup, key: RawSpan?) throws(StoreError) -> Step {
+    let location = locate(lookup.target)
+    guard location != .none, !location.isTombstone else {
+      try requireUnsuspicious(sequence: nil)
+      return .absent
+    }
+    guard let segment = geometry.segment(containing: location.page) else {
+      throw corrupt(location)
+    }
+    if segments.mayBeBuffered(location.page, in: segment),
+      let record = try buffered(location)
+    {
+      counters.add(counters.bufferHits)
+      return try accept(record, at: location, key: key, &lookup).map { .found($0) } ?? .moved
+    }
+    let generation = segments.generation(of: segment)
+    if let record = cache.get(location.rawValue, generation: generation.rawValue) {
+      counters.add(counters.cacheHits)
+      return try accept(record, at: location, key: key, &lookup).map { .found($0) } ?? .moved
+    }
+    let target = lookup.target
+    guard
+      let (read, mustSubmit) = reader.read(
+        at: location, isStillCurrent: { locate(target) == location })
+    else { return .moved }
+    return .read(read, mustSubmit: mustSubmit)
+  }
+
+  private func buffered(_ location: RecordLocation) throws(StoreError) -> CachedRecord? {
+    guard let extent = log.bufferedExtent(at: location) else { return nil }
+    do throws(FormatError) {
+      return try extent.withBytes { bytes throws(FormatError) in
+        try RecordReader.decodeRecord(bytes, slot: location.slot)
+      }
+    } catch {
+      throw corrupt(location)
+    }
+  }
+
+  /// What a read brought; nil where the lookup has to begin again.
+  func take(
+    _ result: ReadResult, _ read: RecordRead, _ lookup: inout Lookup, key: RawSpan?
+  ) throws(StoreError) -> CachedRecord? {
+    switch result {
+    case .cancelled: throw .cancelledTask
+    case .failed(let error):
+      guard isConfirmed(read.location, &lookup) else { return nil }
+      counters.add(counters.corruptReads)
+      throw StoreError(
+        .io, "the record cannot be read: \(error); other keys are unaffected",
+        byteOffset: error.byteOffset)
+    case .loaded(let buffer):
+      let record: CachedRecord
+      do throws(FormatError) {
+        record = try buffer.withBytes(0..<buffer.byteCount) { bytes throws(FormatError) in
+          try reader.decode(bytes, at: read.location, generation: read.generation)
+        }
+      } catch {
+        guard isConfirmed(read.location, &lookup) else { return nil }
+        throw corrupt(read.location)
+      }
+      guard let accepted = try accept(record, at: read.location, key: key, &lookup) else {
+        return nil
+      }
+      cache.insert(
+        accepted, locationWord: read.location.rawValue, generation: read.generation.rawValue)
+      return accepted
+    }
+  }
+
+  /// Whether something wrong at a location is so: the index still names it, on a second look too.
+  private func isConfirmed(_ location: RecordLocation, _ lookup: inout Lookup) -> Bool {
+    guard locate(lookup.target) == location else { return false }
+    defer { lookup.suspectLocation = location }
+    return lookup.suspectLocation == location
+  }
+
+  /// Checks that a record is the one meant; nil where it has been replaced meanwhile.
+  private func accept(
+    _ record: CachedRecord, at location: RecordLocation, key: RawSpan?, _ lookup: inout Lookup
+  ) throws(StoreError) -> CachedRecord? {
+    if let key, !record.withBytes({ found, _ in found.hasSameBytes(as: key) }) {
+      guard isConfirmed(location, &lookup) else { return nil }
+      throw StoreError(
+        .hashCollision,
+        "another key of \(record.keyByteCount) bytes has the same fingerprint as this one of "
+          + "\(key.byteCount); choose another key")
+    }
+    try requireUnsuspicious(sequence: record.sequence)
+    return record
+  }
+
+  /// In a store with damage of unknown extent: throws where a newer version may have been lost.
+  func requireUnsuspicious(sequence: UInt64?) throws(StoreError) {
+    guard let suspect else { return }
+    if let sequence, sequence >= suspect.ceiling.rawValue { return }
+    throw StoreError(
+      .suspect,
+      "damage of the log may have taken a newer version of this key (below sequence "
+        + "\(suspect.ceiling.rawValue)); see `kvctl check`")
+  }
+
+  private func corrupt(_ location: RecordLocation) -> StoreError {
+    counters.add(counters.corruptReads)
+    let byteOffset = location.page.rawValue * UInt64(Limits.pageByteCount)
+    health.logger.error(
+      "a record is damaged", metadata: ["byteOffset": "\(byteOffset)"])
+    health.setDegraded()
+    health.report(.corruptionFound(byteOffset: byteOffset))
+    return StoreError(
+      .corrupt,
+      "the page that holds this key's value is damaged; other keys are unaffected. Writing or "
+        + "deleting the key heals it", byteOffset: byteOffset)
+  }
+
+  /// The values of many keys: every read that is needed is in flight before the first is awaited.
+  func multiGet(_ keys: [[UInt8]]) async throws(StoreError) -> [VersionedValue?] {
+    try requireOpen()
+    var results = [VersionedValue?](repeating: nil, count: keys.count)
+    var start = 0
+    while start < keys.count {
+      let end = min(start + StoreCore.multiGetReadCount, keys.count)
+      try await multiGet(keys, start..<end, into: &results)
+      start = end
+    }
+    return results
+  }
+
+  /// Reads in flight for one multi-get.
+  static let multiGetReadCount = 256
+
+  private func multiGet(
+    _ keys: [[UInt8]], _ range: Range<Int>, into results: inout [VersionedValue?]
+  ) async throws(StoreError) {
+    var pending: [(index: Int, lookup: Lookup, read: RecordRead)] = []
+    var submissions: [IORequest] = []
+    var failure: StoreError?
+    for index in range {
+      let key = keys[index]
+      // SAFETY: the bytes of an array of bytes have no padding.
+      var lookup = Lookup(target: .key(unsafe KeyHash(of: key.span.bytes, keyedBy: hashKey)))
+      counters.add(counters.gets)
+      do throws(StoreError) {
+        search: while true {
+          switch unsafe try step(&lookup, key: key.span.bytes) {
+          case .found(let record):
+            results[index] = record.versionedValue
+            break search
+          case .absent: break search
+          case .moved: continue
+          case .read(let read, let mustSubmit):
+            if mustSubmit { submissions.append(read) }
+            pending.append((index, lookup, read))
+            break search
+          }
+        }
+      } catch {
+        failure = failure ?? error
+      }
+    }
+    device.submit(contentsOf: submissions)
+    for item in pending {
+      var lookup = item.lookup
+      let key = keys[item.index]
+      do throws(StoreError) {
+        let result = await item.read.wait()
+        let first = unsafe try take(result, item.read, &lookup, key: key.span.bytes)
+        // It moved or has to be read again: the slow way.
+        let record =
+          if let first { first } else {
+            unsafe try await fetch(lookup.target, key: key.span.bytes)
+          }
+        results[item.index] = record?.versionedValue
+      } catch {
+        failure = failure ?? error
+      }
+    }
+    if let failure { throw failure }
+  }
+
+  /// The records under some fingerprints of a shard, for iteration.
+  func read(
+    fingerprints: [UInt64], inShard shard: Int
+  ) async throws(StoreError) -> [Record] {
+    var pending: [(lookup: Lookup, read: RecordRead)] = []
+    var submissions: [IORequest] = []
+    var records: [Record] = []
+    var failure: StoreError?
+    for fingerprint in fingerprints {
+      var lookup = Lookup(target: .fingerprint(fingerprint, shard: shard))
+      // An error must not keep the reads that others may already share from being submitted.
+      do throws(StoreError) {
+        search: while true {
+          switch try stepOfIteration(&lookup) {
+          case .found(let record):
+            records.append(record.record)
+            break search
+          case .absent: break search
+          case .moved: continue
+          case .read(let read, let mustSubmit):
+            if mustSubmit { submissions.append(read) }
+            pending.append((lookup, read))
+            break search
+          }
+        }
+      } catch {
+        failure = failure ?? error
+      }
+    }
+    device.submit(contentsOf: submissions)
+    for item in pending {
+      var lookup = item.lookup
+      do throws(StoreError) {
+        let first = try take(await item.read.wait(), item.read, &lookup, key: nil)
+        let record = if let first { first } else { try await fetch(lookup.target, key: nil) }
+        if let record { records.append(record.record) }
+      } catch {
+        failure = failure ?? error
+      }
+    }
+    if let failure { throw failure }
+    return records
+  }
+
+  /// In an iteration a tombstone is no reason for suspicion: the key is simply not there.
+  private func stepOfIteration(_ lookup: inout Lookup) throws(StoreError) -> Step {
+    let location = locate(lookup.target)
+    if location == .none || location.isTombstone { return .absent }
+    return try step(&lookup, key: nil)
+  }
+}
+
+extension CachedRecord {
+  /// The value and its sequence number, copied.
+  var versionedValue: VersionedValue {
+    withBytes { _, value in VersionedValue(value: value.copied(), sequence: sequence) }
+  }
+
+  /// The record, copied.
+  var record: Record {
+    withBytes { key, value in
+      Record(key: key.copied(), value: value.copied(), sequence: sequence)
+    }
+  }
+}

@@ -1,0 +1,238 @@
+// put: check the limits, hash, compress, append to the log (which publishes the record), wait for the
+// level asked for. Nothing is read, except where a condition asks for the current record.
+
+import Synchronization
+import VarveFormat
+
+extension StoreCore {
+  func put(
+    _ key: RawSpan, _ value: RawSpan, durability: Durability
+  ) async throws(StoreError) -> UInt64 {
+    try requireWritable()
+    try checkLimits(key: key, valueByteCount: value.byteCount)
+    if Task.isCancelled { throw .cancelledTask }
+    let hash = KeyHash(of: key, keyedBy: hashKey)
+    while true {
+      let attempt = await attempt(
+        hash: hash, key: key, value: value, expected: nil, durability: durability)
+      switch attempt {
+      case .acknowledged(let sequence):
+        counters.add(counters.puts)
+        counters.add(counters.userBytes, key.byteCount + value.byteCount)
+        return sequence.rawValue
+      case .failed(let error): throw error
+      case .mustWait(let reason): try await waitForSpace(reason)
+      case .nothingToDelete, .changed: preconditionFailure("a blind put has no condition")
+      }
+    }
+  }
+
+  func delete(
+    _ key: RawSpan, durability: Durability
+  ) async throws(StoreError) -> UInt64? {
+    try requireWritable()
+    try checkLimits(key: key, valueByteCount: 0)
+    if Task.isCancelled { throw .cancelledTask }
+    let hash = KeyHash(of: key, keyedBy: hashKey)
+    while true {
+      switch await attempt(
+        hash: hash, key: key, value: nil, expected: nil, durability: durability)
+      {
+      case .acknowledged(let sequence):
+        counters.add(counters.deletes)
+        counters.add(counters.userBytes, key.byteCount)
+        return sequence.rawValue
+      case .nothingToDelete: return nil
+      case .failed(let error): throw error
+      case .mustWait(let reason): try await waitForSpace(reason)
+      case .changed: preconditionFailure("a blind delete has no condition")
+      }
+    }
+  }
+
+  /// A put or, with a nil value, a delete, if the condition holds.
+  func write(
+    key: [UInt8], value: [UInt8]?, condition: WriteCondition, durability: Durability
+  ) async throws(StoreError) -> WriteOutcome {
+    try requireWritable()
+    // SAFETY: the bytes of an array of bytes have no padding.
+    try unsafe checkLimits(key: key.span.bytes, valueByteCount: value?.count ?? 0)
+    let hash = unsafe KeyHash(of: key.span.bytes, keyedBy: hashKey)
+    while true {
+      if Task.isCancelled { throw .cancelledTask }
+      let current = try await currentRecord(hash: hash, key: key)
+      guard holds(condition, for: current) else {
+        if let error = await settleRecord(at: current.location, level: durability) { throw error }
+        return .refused(currentSequence: current.sequence)
+      }
+      if value == nil, current.sequence == nil {
+        if let error = await settleRecord(at: current.location, level: durability) { throw error }
+        return .refused(currentSequence: nil)
+      }
+      let attempt = await unsafe attempt(
+        hash: hash, key: key.span.bytes, value: value?.span.bytes, expected: current.location,
+        durability: durability)
+      switch attempt {
+      case .acknowledged(let sequence):
+        if value == nil { counters.add(counters.deletes) } else { counters.add(counters.puts) }
+        counters.add(counters.userBytes, key.count + (value?.count ?? 0))
+        return .applied(sequence: sequence.rawValue)
+      case .failed(let error): throw error
+      case .mustWait(let reason): try await waitForSpace(reason)
+      case .changed, .nothingToDelete: continue
+      }
+    }
+  }
+
+  /// The current record of a key, for a condition.
+  struct CurrentRecord {
+    /// What the index names: compared again under the log's lock.
+    var location: RecordLocation
+    /// nil where the key has no value.
+    var sequence: UInt64?
+  }
+
+  func currentRecord(
+    hash: KeyHash, key: [UInt8]
+  ) async throws(StoreError) -> CurrentRecord {
+    while true {
+      let location = RecordLocation(rawValue: index.find(hash))
+      if location == .none || location.isTombstone {
+        try requireUnsuspicious(sequence: nil)
+        return CurrentRecord(location: location, sequence: nil)
+      }
+      // SAFETY: the bytes of an array of bytes have no padding.
+      let record = unsafe try await fetch(hash: hash, key: key.span.bytes)
+      // A record that is replaced while it is read says nothing about the one in its place.
+      guard index.find(hash) == location.rawValue else { continue }
+      return CurrentRecord(location: location, sequence: record?.sequence)
+    }
+  }
+
+  func holds(_ condition: WriteCondition, for current: CurrentRecord) -> Bool {
+    switch condition {
+    case .none: true
+    case .ifAbsent: current.sequence == nil
+    case .ifSequence(let sequence): current.sequence == sequence
+    }
+  }
+
+  /// Waits until the record in the way of a write has the level that the write asked for.
+  func settleRecord(at location: RecordLocation, level: Durability) async -> StoreError? {
+    guard level > .buffered, location != .none else { return nil }
+    return await suspend { waiter in
+      log.withLog { state, actions in
+        if let frame = state.frames.last(where: { $0.contains(location.page) }) {
+          log.register(waiter, for: frame, level: level, &state, &actions)
+        } else {
+          actions.resumptions.append((waiter, nil))
+        }
+      }
+    }
+  }
+
+  enum Attempt {
+    case acknowledged(SequenceNumber)
+    case nothingToDelete
+    case mustWait(WaitReason)
+    case changed
+    case failed(StoreError)
+  }
+
+  /// Appends a record and waits for its frame.
+  private func attempt(
+    hash: KeyHash, key: RawSpan, value: RawSpan?, expected: RecordLocation?,
+    durability: Durability
+  ) async -> Attempt {
+    var outcome = Attempt.changed
+    let error: StoreError? = await suspend { waiter in
+      withStored(value) { stored, valueByteCount, isCompressed in
+        let record = PreparedRecord(
+          hash: hash,
+          header: RecordHeader(
+            sequence: .zero, kind: value == nil ? .tombstone : .put, isCompressed: isCompressed,
+            keyByteCount: key.byteCount, storedByteCount: stored.byteCount,
+            valueByteCount: valueByteCount))
+        log.withLog { state, actions in
+          let result = log.append(
+            record, key: key, storedValue: stored, expected: expected, &state, &actions)
+          outcome = log.wait(for: result, waiter, durability, &state, &actions)
+        }
+      }
+    }
+    if let error { return .failed(error) }
+    return outcome
+  }
+
+  /// Lends a value as it is stored: as an LZ4 block where that saves enough.
+  private func withStored(
+    _ value: RawSpan?,
+    _ body: (_ stored: RawSpan, _ valueByteCount: Int, _ isCompressed: Bool) -> Void
+  ) {
+    guard let value else { return body(RawSpan(), 0, false) }
+    guard options.compression, value.byteCount >= ValueCodec.minimumByteCount else {
+      return body(value, value.byteCount, false)
+    }
+    let capacity = ValueCodec.worthwhileByteCount(value.byteCount)
+    unsafe withUnsafeTemporaryAllocation(byteCount: capacity, alignment: 16) { scratch in
+      // SAFETY: the scratch memory lives as long as this closure, and LZ4 only writes to it.
+      var output = unsafe MutableRawSpan(_unsafeBytes: scratch)
+      if let byteCount = ValueCodec.compress(value, into: &output) {
+        body(output.bytes.extracting(0..<byteCount), value.byteCount, true)
+      } else {
+        body(value, value.byteCount, false)
+      }
+    }
+  }
+
+  func waitForSpace(_ reason: WaitReason) async throws(StoreError) {
+    if let error = await log.waitForSpace(reason) { throw error }
+    // Still not queued: a write honours cancellation up to here.
+    if Task.isCancelled { throw .cancelledTask }
+  }
+
+  func checkLimits(key: RawSpan, valueByteCount: Int) throws(StoreError) {
+    guard key.byteCount >= 1, key.byteCount <= Limits.maximumKeyByteCount else {
+      throw StoreError(
+        .tooLarge,
+        "a key has 1 to \(Limits.maximumKeyByteCount) bytes, not \(key.byteCount)")
+    }
+    guard valueByteCount <= geometry.maximumValueByteCount else {
+      throw StoreError(
+        .tooLarge,
+        "a value of this store has at most \(geometry.maximumValueByteCount) bytes, not "
+          + "\(valueByteCount): split it, or use a store with larger segments")
+    }
+  }
+}
+
+extension LogAppender {
+  /// Registers the writer for what its append came to; a writer that has nothing to wait for is
+  /// resumed at once.
+  func wait(
+    for result: AppendResult, _ waiter: WriteWaiter, _ level: Durability,
+    _ state: inout LogState, _ actions: inout LogActions
+  ) -> StoreCore.Attempt {
+    switch result {
+    case .appended(let frame, let sequence):
+      register(waiter, for: frame, level: level, &state, &actions)
+      return .acknowledged(sequence)
+    case .nothingToDelete(let frame):
+      if let frame {
+        register(waiter, for: frame, level: level, &state, &actions)
+      } else {
+        actions.resumptions.append((waiter, nil))
+      }
+      return .nothingToDelete
+    case .mustWait(let reason):
+      actions.resumptions.append((waiter, nil))
+      return .mustWait(reason)
+    case .changed:
+      actions.resumptions.append((waiter, nil))
+      return .changed
+    case .failed(let error):
+      actions.resumptions.append((waiter, nil))
+      return .failed(error)
+    }
+  }
+}

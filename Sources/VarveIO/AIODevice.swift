@@ -1,0 +1,155 @@
+// The device over Linux AIO: a few contexts, each with a reaper of its own. Callers submit
+// themselves, into a context chosen by their thread and the address.
+
+import CVarveAIO
+import Glibc
+import Synchronization
+
+/// A file or block device driven by Linux AIO.
+public final class AIODevice: InstrumentedDevice {
+  /// The bytes that can be addressed, a multiple of 4096.
+  public let byteCount: UInt64
+  private let file: SharedFile
+  private let shards: [AIOShard]
+  private let threads: Mutex<[DeviceThread]>
+  private let isClosing = Atomic<Bool>(false)
+  private let forkGeneration = varve_fork_generation()
+
+  /// Takes over an open file and starts the threads.
+  ///
+  /// - Throws: `DeviceError` with code `resource` when AIO requests or threads are used up, and
+  ///   `unsupported` where the kernel or a policy does not allow AIO.
+  public convenience init(_ file: consuming DirectFile, options: DeviceOptions = DeviceOptions())
+    throws(DeviceError)
+  {
+    try self.init(sharing: SharedFile(file), options: options)
+  }
+
+  init(sharing file: SharedFile, options: DeviceOptions) throws(DeviceError) {
+    var options = options
+    options.queueDepth = min(max(options.queueDepth, 1), DeviceOptions.maximumQueueDepth)
+    let contextCount = min(max(options.contextCount, 1), DeviceOptions.maximumContextCount)
+    var shards: [AIOShard] = []
+    var threads: [DeviceThread] = []
+    do throws(DeviceError) {
+      for index in 0..<contextCount {
+        let (shard, thread) = try Self.startShard(index, file: file, options: options)
+        shards.append(shard)
+        threads.append(thread)
+      }
+    } catch {
+      for shard in shards { shard.beginClosing() }
+      for thread in threads { thread.join() }
+      throw DeviceError(
+        error.code, path: file.path, errorNumber: error.errorNumber, message: error.message)
+    }
+    self.file = file
+    self.byteCount = file.byteCount
+    self.shards = shards
+    self.threads = Mutex(threads)
+  }
+
+  deinit { close() }
+
+  /// A context on its way to the thread that owns it from then on.
+  private final class Handover: Sendable {
+    let context: Mutex<AIOContext?>
+    init(_ context: consuming AIOContext) { self.context = Mutex(consume context) }
+  }
+
+  private static func startShard(_ index: Int, file: SharedFile, options: DeviceOptions)
+    throws(DeviceError) -> (AIOShard, DeviceThread)
+  {
+    // One more than the slots: the poll that wakes the reaper.
+    let context = try AIOContext(requestCapacity: options.queueDepth + 1)
+    let event = varve_event_create()
+    guard event >= 0 else {
+      throw DeviceError.system("create an eventfd for", path: file.path, errorNumber: -event)
+    }
+    let shard = AIOShard(
+      submitter: context.submitter(), wakeEvent: event, file: file, options: options)
+    let handover = Handover(context)
+    let thread = try DeviceThread(name: "varve-aio-\(index)") {
+      guard let context = handover.context.withLock({ $0.take() }) else {
+        preconditionFailure("a reaper is handed one context")
+      }
+      shard.reapUntilClosed(context)
+    }
+    return (shard, thread)
+  }
+
+  // MARK: BlockDevice
+
+  /// Hands a request to the kernel on the calling thread.
+  ///
+  /// Fails with ESHUTDOWN after `close()`, with ECHILD in a process forked since the device was
+  /// opened, with EAGAIN when 65,536 requests wait already, with EINVAL for what is not aligned
+  /// to sectors, with ENOSPC for a write beyond the end and with EBADF for a write to a device
+  /// opened read-only.
+  public func submit(_ request: IORequest) {
+    guard admits(request) else { return }
+    shard(for: request).submit(request)
+  }
+
+  /// Hands over several requests, up to four to each system call.
+  public func submit(contentsOf requests: [IORequest]) {
+    guard let first = requests.first else { return }
+    // The run of admissible requests that has not been handed over yet.
+    var start = 0
+    for index in requests.indices where !admits(requests[index]) {
+      if start < index { shard(for: first).submit(requests[start..<index]) }
+      start = index + 1
+    }
+    if start < requests.count { shard(for: first).submit(requests[start...]) }
+  }
+
+  /// Finishes what has been accepted, ends the threads, destroys the contexts, closes the file.
+  public func close() {
+    isClosing.store(true, ordering: .sequentiallyConsistent)
+    // The threads of the parent do not exist in a forked child: nothing there to end.
+    let isForked = varve_fork_generation() != forkGeneration
+    for shard in shards where !isForked { shard.beginClosing() }
+    threads.withLock { threads in
+      for thread in threads where !isForked {
+        // The last reference may be dropped by a completion: the reaper then ends by itself.
+        if thread.isCurrent { thread.detach() } else { thread.join() }
+      }
+      let isLastUser = !threads.contains { $0.isCurrent }
+      threads = []
+      if isLastUser { file.close() }
+    }
+  }
+
+  /// The counters of all contexts.
+  public var statistics: DeviceStatistics {
+    var total = DeviceStatistics()
+    for shard in shards {
+      shard.counters.add(to: &total)
+      total.queuedCount += shard.queuedCount.load(ordering: .relaxed)
+      if !isClosing.load(ordering: .relaxed) { total.inFlightCount += shard.slots.usedCount }
+    }
+    return total
+  }
+
+  // MARK: Helpers
+
+  /// Whether a request may go to the kernel; if not, it is completed with the reason.
+  private func admits(_ request: IORequest) -> Bool {
+    var refusal = request.refusal(deviceByteCount: byteCount, isWritable: file.isWritable)
+    if isClosing.load(ordering: .relaxed) { refusal = ESHUTDOWN }
+    if varve_fork_generation() != forkGeneration { refusal = ECHILD }
+    guard refusal != 0 else {
+      request.beginTransfer()
+      return true
+    }
+    request.finish(errorNumber: refusal)
+    return false
+  }
+
+  /// The context for a request: mixed from the thread and the 2 MiB region, so that threads spread
+  /// over the contexts and one thread's random reads do, too.
+  private func shard(for request: IORequest) -> AIOShard {
+    let region = UInt32(truncatingIfNeeded: request.byteOffset >> 21) &* 2_654_435_761
+    return shards[Int((varve_thread_tag() ^ region) >> 16) % shards.count]
+  }
+}

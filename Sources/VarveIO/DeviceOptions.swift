@@ -1,0 +1,53 @@
+/// How an engine drives a device.
+public struct DeviceOptions: Sendable {
+  /// AIO: the number of contexts, each with its own reaper thread.
+  public var contextCount: Int
+  /// AIO: the requests that one context has in flight; more wait in its queue.
+  public var queueDepth: Int
+  /// Thread pool: the number of threads, which is the number of requests in flight.
+  public var threadCount: Int
+  /// A request in flight for longer is counted and reported.
+  public var slowRequestNanoseconds: UInt64
+  /// Called on a thread of the device for each slow request, once; it must not block.
+  public var onSlowRequest: (@Sendable (SlowRequest) -> Void)?
+
+  /// Defaults that suit two to eight cores.
+  public init(
+    contextCount: Int = 2, queueDepth: Int = 128, threadCount: Int = 32,
+    slowRequestNanoseconds: UInt64 = 5_000_000_000,
+    onSlowRequest: (@Sendable (SlowRequest) -> Void)? = nil
+  ) {
+    self.contextCount = contextCount
+    self.queueDepth = queueDepth
+    self.threadCount = threadCount
+    self.slowRequestNanoseconds = slowRequestNanoseconds
+    self.onSlowRequest = onSlowRequest
+  }
+
+  /// More contexts than this cost more in `aio-nr` and threads than they bring.
+  public static let maximumContextCount = 64
+  /// The deepest ring: `aio-max-nr` is 65,536 for the whole system by default.
+  public static let maximumQueueDepth = 4096
+  /// The most threads of a pool.
+  public static let maximumThreadCount = 256
+  /// The most requests that wait in one queue; beyond that a request fails with EAGAIN.
+  public static let maximumQueuedCount = 65_536
+  /// The iocbs handed over by one io_submit: 1–4 were measured to be the best.
+  static let submissionBatchCount = 4
+  /// How often a transfer that does not end on a sector is repeated before it fails with EIO.
+  static let maximumContinuationCount = 64
+}
+
+/// A request that has been in flight for too long.
+public struct SlowRequest: Hashable, Sendable {
+  /// What was asked.
+  public let operation: IOOperation
+  /// Where, in bytes from the start of the device.
+  public let byteOffset: UInt64
+  /// How much.
+  public let byteCount: Int
+  /// How long it has been in flight.
+  public let ageNanoseconds: UInt64
+  /// Whether it had not completed when it was noticed.
+  public let isInFlight: Bool
+}

@@ -1,0 +1,27 @@
+import Synchronization
+
+/// A file that the threads of a device share: closed explicitly by the device, once none of them
+/// uses the descriptor any more, or with the last of them.
+final class SharedFile: Sendable {
+  let descriptor: Int32
+  let path: String
+  let byteCount: UInt64
+  let isWritable: Bool
+  private let file: Mutex<DirectFile?>
+
+  init(_ file: consuming DirectFile) {
+    descriptor = file.descriptorNumber
+    path = file.path
+    byteCount = file.byteCount
+    isWritable = file.access == .readWrite
+    self.file = Mutex(consume file)
+  }
+
+  /// Closes the descriptor and gives up the locks. Idempotent.
+  func close() {
+    file.withLock { file in
+      // Everything has been flushed or reported before: an error of close itself says nothing new.
+      _ = file.take()
+    }
+  }
+}

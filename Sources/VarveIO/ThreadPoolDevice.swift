@@ -1,0 +1,183 @@
+// The device over blocking system calls: for kernels and containers without AIO. One bounded queue,
+// a fixed number of threads, and one more that looks for requests that hang.
+
+import CVarveAIO
+import Glibc
+import Synchronization
+
+/// A file or block device driven by a pool of blocking threads.
+public final class ThreadPoolDevice: InstrumentedDevice {
+  /// The bytes that can be addressed, a multiple of 4096.
+  public let byteCount: UInt64
+  private let pool: Pool
+  private let threads: Mutex<[DeviceThread]>
+  private let forkGeneration = varve_fork_generation()
+
+  /// Takes over an open file and starts the threads.
+  ///
+  /// - Throws: `DeviceError` with code `resource` when threads are used up.
+  public convenience init(_ file: consuming DirectFile, options: DeviceOptions = DeviceOptions())
+    throws(DeviceError)
+  {
+    try self.init(sharing: SharedFile(file), options: options)
+  }
+
+  init(sharing file: SharedFile, options: DeviceOptions) throws(DeviceError) {
+    let event = varve_event_create()
+    guard event >= 0 else {
+      throw .system("create an eventfd for", path: file.path, errorNumber: -event)
+    }
+    let threadCount = min(max(options.threadCount, 1), DeviceOptions.maximumThreadCount)
+    let pool = Pool(file, options, threadCount: threadCount, closeEvent: event)
+    var threads: [DeviceThread] = []
+    do throws(DeviceError) {
+      for index in 0..<threadCount {
+        let worker = pool.workers[index]
+        threads.append(try DeviceThread(name: "varve-io-\(index)") { pool.work(worker) })
+      }
+      threads.append(try DeviceThread(name: "varve-io-watch") { pool.watch() })
+    } catch {
+      pool.close()
+      for thread in threads { thread.join() }
+      throw DeviceError(
+        error.code, path: file.path, errorNumber: error.errorNumber, message: error.message)
+    }
+    byteCount = file.byteCount
+    self.pool = pool
+    self.threads = Mutex(threads)
+  }
+
+  deinit { close() }
+
+  // MARK: BlockDevice
+
+  /// Queues a request for the next idle thread; fails as `AIODevice.submit` does.
+  public func submit(_ request: IORequest) {
+    var refusal = request.refusal(deviceByteCount: byteCount, isWritable: pool.file.isWritable)
+    if varve_fork_generation() != forkGeneration { refusal = ECHILD }
+    if pool.isClosing.load(ordering: .relaxed) { refusal = ESHUTDOWN }
+    if refusal == 0 {
+      request.beginTransfer()
+      refusal = pool.channel.append(request)
+    }
+    if refusal != 0 { request.finish(errorNumber: refusal) }
+  }
+
+  /// Finishes what has been accepted, ends the threads, closes the file.
+  public func close() {
+    let isForked = varve_fork_generation() != forkGeneration
+    pool.isClosing.store(true, ordering: .sequentiallyConsistent)
+    // In a forked child neither the threads nor, perhaps, the owner of the queue's lock exist.
+    if !isForked { pool.close() }
+    threads.withLock { threads in
+      for thread in threads where !isForked {
+        if thread.isCurrent { thread.detach() } else { thread.join() }
+      }
+      let isLastUser = !threads.contains { $0.isCurrent }
+      threads = []
+      if isLastUser { pool.file.close() }
+    }
+  }
+
+  /// The counters.
+  public var statistics: DeviceStatistics {
+    var total = DeviceStatistics()
+    pool.counters.add(to: &total)
+    total.queuedCount = pool.channel.count
+    total.inFlightCount = pool.workers.count { $0.mark.isActive }
+    return total
+  }
+}
+
+/// What one thread of a pool works on.
+private final class Worker: Sendable {
+  let mark = InFlightMark()
+}
+
+/// What the threads share; it outlives the device where the last request dropped that.
+private final class Pool: Sendable {
+  let file: SharedFile
+  let options: DeviceOptions
+  let channel = RequestChannel()
+  let counters = DeviceCounters()
+  let workers: [Worker]
+  let isClosing = Atomic<Bool>(false)
+  private let closeEvent: Int32
+
+  init(_ file: SharedFile, _ options: DeviceOptions, threadCount: Int, closeEvent: Int32) {
+    self.file = file
+    self.options = options
+    workers = (0..<threadCount).map { _ in Worker() }
+    self.closeEvent = closeEvent
+  }
+
+  deinit { _ = Glibc.close(closeEvent) }
+
+  func close() {
+    isClosing.store(true, ordering: .sequentiallyConsistent)
+    channel.close()
+    let result = varve_event_signal(closeEvent)
+    precondition(result == 0, "signalling an eventfd failed with errno \(-result)")
+  }
+
+  /// The body of a thread: one request after the other.
+  func work(_ worker: Worker) {
+    while let request = channel.next() {
+      worker.mark.begin(request, nanoseconds: varve_monotonic_nanoseconds())
+      let errorNumber = perform(request)
+      report(worker, isInFlight: false)
+      worker.mark.end()
+      if errorNumber == 0 {
+        counters.countSuccess(of: request.operation, byteCount: request.byteCount)
+      } else {
+        counters.countFailure()
+      }
+      request.finish(errorNumber: errorNumber)
+    }
+  }
+
+  /// The body of the thread that looks for requests that hang, once a second.
+  func watch() {
+    while !isClosing.load(ordering: .acquiring) {
+      var wait = pollfd(fd: closeEvent, events: Int16(POLLIN), revents: 0)
+      _ = unsafe poll(&wait, 1, 1000)
+      for worker in workers { report(worker, isInFlight: true) }
+    }
+  }
+
+  /// Transfers the whole request and returns the error number, or 0.
+  private func perform(_ request: IORequest) -> Int32 {
+    while true {
+      switch request.advance(result: transfer(request)) {
+      case .done: return 0
+      case .continued: continue
+      case .failed(let errorNumber): return errorNumber
+      }
+    }
+  }
+
+  private func transfer(_ request: IORequest) -> Int {
+    // SAFETY: the owner of the request keeps its memory alive until `complete`.
+    let (memory, byteCount) = unsafe (request.remainingMemory, request.remainingByteCount)
+    let byteOffset = Int64(bitPattern: request.remainingByteOffset)
+    switch request.operation {
+    case .read:
+      return Int(unsafe varve_read_at(file.descriptor, memory, byteCount, byteOffset))
+    case .write:
+      return Int(unsafe varve_write_at(file.descriptor, memory, byteCount, byteOffset, 0))
+    case .writeDurably:
+      return Int(unsafe varve_write_at(file.descriptor, memory, byteCount, byteOffset, 1))
+    case .flush: return Int(varve_flush(file.descriptor))
+    }
+  }
+
+  private func report(_ worker: Worker, isInFlight: Bool) {
+    guard
+      let slow = worker.mark.slowRequest(
+        nowNanoseconds: varve_monotonic_nanoseconds(),
+        limitNanoseconds: options.slowRequestNanoseconds, isInFlight: isInFlight)
+    else { return }
+    counters.countSlowRequest()
+    options.onSlowRequest?(slow)
+  }
+}

@@ -1,0 +1,112 @@
+import Testing
+import Varve
+import VarveFormat
+
+@Suite struct IndexScaleTests {
+  /// Memory per key while a million keys come in, which no moment of growth may spoil, and the
+  /// longest that one insert took (printed: a time is no test).
+  @Test func memoryPerKeyAndTheLongestInsert() throws {
+    let keyCount = 2_000_000
+    let shardCount = RecordIndex.shardCount(forExpectedKeyCount: keyCount)
+    let index = RecordIndex(shardCount: shardCount, byteLimit: 1 << 30)
+    var random = IndexRandom(seed: drawSeed())
+    let clock = ContinuousClock()
+    var longest = Duration.zero
+    var worstBytesPerKey = 0.0
+    let start = clock.now
+    for number in 1...keyCount {
+      let hash = random.keyHash()
+      let before = clock.now
+      _ = try index.upsert(hash, UInt64(number))
+      longest = max(longest, clock.now - before)
+      if number >= 1_000_000, number % 1000 == 0 {
+        worstBytesPerKey = max(worstBytesPerKey, index.bytesPerKey)
+      }
+    }
+    let elapsed = clock.now - start
+    let load = Double(index.entryCount * 16) / Double(index.usedByteCount)
+    print(
+      "\(index.entryCount) keys: \(index.bytesPerKey) bytes per key (worst \(worstBytesPerKey)),",
+      "load \(load), \(elapsed / keyCount) per insert, longest \(longest),",
+      "span \(Double(index.spanByteCount) / Double(index.usedByteCount)) of the tables")
+    #expect(index.bytesPerKey <= 20)
+    #expect(worstBytesPerKey <= 20)
+    #expect(load >= 0.85)
+  }
+
+  @Test func anEmptyIndexIsSmall() {
+    let index = RecordIndex(shardCount: 1 << 12, byteLimit: 1 << 30)
+    #expect(index.reservedByteCount <= (1 << 12) * 64)
+    #expect(index.bytesPerKey == 0)
+  }
+
+  /// Writers on keys of their own, readers on all: a reader sees nothing or a word that the key's
+  /// writer has stored, never going back; in the end all is as the writers left it.
+  @Test func readersAndWritersTogether() async throws {
+    let writerCount = 3
+    let keysPerWriter = 3000
+    let roundCount = 12
+    let index = RecordIndex(shardCount: 4, byteLimit: 64 << 20)
+    let isDone = TestFlag()
+    let seed = drawSeed()
+    @Sendable func hash(_ writer: Int, _ key: Int) -> KeyHash {
+      var random = IndexRandom(seed: seed &+ UInt64(writer * keysPerWriter + key))
+      return random.keyHash()
+    }
+    try await withThrowingTaskGroup(of: Void.self) { readersGroup in
+      for reader in 0..<2 {
+        readersGroup.addTask {
+          var random = IndexRandom(seed: seed ^ UInt64(reader))
+          var newest: [KeyHash: UInt64] = [:]
+          var entries: [IndexEntry] = []
+          while !isDone.isSet {
+            let (writer, key) = (random.below(writerCount), random.below(keysPerWriter))
+            let hash = hash(writer, key)
+            let word = index.find(hash)
+            guard word != 0 else { continue }
+            try #require(word >> 32 == UInt64(writer * keysPerWriter + key), "seed \(seed)")
+            try #require(word >= newest[hash] ?? 0, "an old word came back, seed \(seed)")
+            newest[hash] = word
+            if random.below(500) == 0 {
+              index.snapshot(ofShard: random.below(4), into: &entries)
+              try #require(Set(entries.map(\.fingerprint)).count == entries.count)
+            }
+          }
+        }
+      }
+      try await withThrowingTaskGroup(of: Void.self) { writers in
+        for writer in 0..<writerCount {
+          writers.addTask {
+            for round in 1...roundCount {
+              for key in 0..<keysPerWriter {
+                let name = UInt64(writer * keysPerWriter + key) << 32
+                let word = name | UInt64(round * 2)
+                let previous = try index.upsert(hash(writer, key), word)
+                try #require(previous == 0 || previous >> 32 == name >> 32, "seed \(seed)")
+                try #require(
+                  index.replace(hash(writer, key), expected: word, with: word | 1))
+              }
+              // All but the last round ends with most keys gone, so that tables shrink and grow.
+              guard round < roundCount else { break }
+              for key in 0..<keysPerWriter where key % 8 != 0 {
+                let word = UInt64(writer * keysPerWriter + key) << 32 | UInt64(round * 2 + 1)
+                try #require(index.replace(hash(writer, key), expected: word, with: 0))
+              }
+            }
+          }
+        }
+        try await writers.waitForAll()
+      }
+      isDone.set()
+      try await readersGroup.waitForAll()
+    }
+    index.checkInvariants()
+    #expect(index.entryCount == writerCount * keysPerWriter)
+    for writer in 0..<writerCount {
+      for key in 0..<keysPerWriter {
+        let word = UInt64(writer * keysPerWriter + key) << 32 | UInt64(roundCount * 2 + 1)
+        #expect(index.find(hash(writer, key)) == word, "seed \(seed)")
+      }
+    }
+  }
+}
