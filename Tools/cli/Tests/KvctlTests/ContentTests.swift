@@ -12,10 +12,8 @@ import Testing
     try place.write([], to: "tree/empty")
     try place.write((0..<9000).map { UInt8(truncatingIfNeeded: $0) }, to: "tree/a/b/c/deep")
     try place.write(Array("new\nline".utf8), to: "tree/a/name with\nnewline \"quoted\"")
-    let name: [UInt8] = Array((tree + "/").utf8) + [0xFF, 0xFE, 0x41, 0]
-    let descriptor = name.withUnsafeBytes {
-      open($0.bindMemory(to: CChar.self).baseAddress!, O_CREAT | O_WRONLY, 0o600)
-    }
+    let name = (Array((tree + "/").utf8) + [0xFF, 0xFE, 0x41, 0]).map { CChar(bitPattern: $0) }
+    let descriptor = open(name, O_CREAT | O_WRONLY, 0o600)
     try #require(descriptor >= 0)
     close(descriptor)
     symlink("one", tree + "/link")

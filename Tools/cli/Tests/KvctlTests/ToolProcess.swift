@@ -69,7 +69,9 @@ final class ToolProcess {
   func send(_ bytes: [UInt8]) -> Bool {
     var sent = 0
     while sent < bytes.count {
-      let count = bytes.withUnsafeBytes { write(input, $0.baseAddress! + sent, bytes.count - sent) }
+      let count = bytes.withUnsafeBytes {
+        write(input, $0.baseAddress.map { $0 + sent }, bytes.count - sent)
+      }
       if count < 0, errno == EINTR { continue }
       guard count > 0 else { return false }
       sent += count
