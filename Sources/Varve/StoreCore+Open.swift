@@ -44,8 +44,9 @@ extension StoreCore {
   static func open(
     device: any BlockDevice, options: StoreOptions, environment: StoreEnvironment
   ) async throws(StoreError) -> Store {
+    let gate = FlushGate(device)
     do throws(StoreError) {
-      return try await assemble(device, options, environment)
+      return try await assemble(gate, options, environment)
     } catch {
       await DeviceCloser.close(device)
       throw error
@@ -53,7 +54,7 @@ extension StoreCore {
   }
 
   private static func assemble(
-    _ device: any BlockDevice, _ options: StoreOptions, _ environment: StoreEnvironment
+    _ device: FlushGate, _ options: StoreOptions, _ environment: StoreEnvironment
   ) async throws(StoreError) -> Store {
     var plan: MemoryPlan?
     let recovery = StoreRecovery(
@@ -166,7 +167,7 @@ extension StoreCore {
   }
 
   private static func build(
-    _ device: any BlockDevice, _ options: StoreOptions, _ environment: StoreEnvironment,
+    _ device: FlushGate, _ options: StoreOptions, _ environment: StoreEnvironment,
     _ recovered: RecoveredStore, _ plan: MemoryPlan, isReadOnly: Bool
   ) -> StoreCore {
     let superblock = recovered.superblock
@@ -225,6 +226,8 @@ extension StoreCore {
           nextPage: scan.endPage, ordinal: scan.nextOrdinal,
           chainChecksum: scan.lastFrameChecksum, lastFramePage: scan.lastFramePage,
           header: scan.header, summary: summary)
+        // What is appended from here on is in the write buffer first.
+        recovered.segments.setBufferedFloor(UInt32(scan.endPage), of: scan.segment)
       } else {
         state.finished.append(
           FinishedSegment(

@@ -8,7 +8,7 @@ import VarveIO
 
 /// The parts of an open store.
 final class StoreCore: Sendable {
-  let device: any BlockDevice
+  let device: FlushGate
   let environment: StoreEnvironment
   let options: StoreOptions
   let geometry: Geometry
@@ -36,7 +36,7 @@ final class StoreCore: Sendable {
   }
 
   init(
-    device: any BlockDevice, environment: StoreEnvironment, options: StoreOptions,
+    device: FlushGate, environment: StoreEnvironment, options: StoreOptions,
     recovered: RecoveredStore, memoryPlan: MemoryPlan, log: LogAppender, cache: RecordCache,
     reader: RecordReader, maintenance: Maintenance?, isReadOnly: Bool
   ) {
@@ -161,10 +161,7 @@ final class StoreCore: Sendable {
 
   func statistics() -> StoreStatistics {
     var result = StoreStatistics()
-    var tombstones = 0
-    for segment in 0..<geometry.segmentCount {
-      tombstones += segments.liveTombstoneCount(of: SegmentIndex(segment))
-    }
+    let tombstones = segments.indexedTombstoneCount
     result.tombstoneCount = tombstones
     result.keyCount = max(0, index.entryCount - tombstones)
     result.lastSequence = log.lastSequence.rawValue
@@ -193,7 +190,7 @@ final class StoreCore: Sendable {
     result.cacheByteCount = cache.byteCount
     result.bufferByteCount = log.bufferByteCount
     result.memoryBudget = memoryPlan.budget
-    result.slowRequestCount = (device as? any InstrumentedDevice)?.statistics.slowRequestCount ?? 0
+    result.slowRequestCount = device.slowRequestCount
     return result
   }
 }

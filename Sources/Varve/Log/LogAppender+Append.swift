@@ -108,6 +108,7 @@ extension LogAppender {
     do throws(IndexFull) {
       let old = RecordLocation(rawValue: try index.upsert(record.hash, location.rawValue))
       if old != .none { frame.superseded.append(old) }
+      segments.noteIndexed(location, insteadOf: old)
     } catch {
       preconditionFailure("the index had made room for this entry")
     }

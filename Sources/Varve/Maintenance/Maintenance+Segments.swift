@@ -91,6 +91,7 @@ extension Maintenance {
     for entry in entries where entry.location.isTombstone {
       if index.replace(entry.hash, expected: entry.location.rawValue, with: 0) {
         _ = segments.removeLive(entry.location)
+        segments.noteIndexed(.none, insteadOf: entry.location)
       }
     }
     return segments.liveTombstoneCount(of: segment) == 0

@@ -221,7 +221,11 @@ struct StoreRecovery {
     for shard in 0..<index.shardCount {
       entries.removeAll(keepingCapacity: true)
       index.snapshot(ofShard: shard, into: &entries)
-      for entry in entries { directory.addLive(RecordLocation(rawValue: entry.locationWord)) }
+      for entry in entries {
+        let location = RecordLocation(rawValue: entry.locationWord)
+        directory.addLive(location)
+        directory.noteIndexed(location, insteadOf: .none)
+      }
     }
     return directory
   }

@@ -25,6 +25,7 @@ struct SegmentCounters: ~Copyable {
   let count: Int
   private let counters: UnsafeMutablePointer<SegmentCounters>
   private let geometry: Geometry
+  private let indexedTombstones = Atomic<Int>(0)
 
   init(geometry: Geometry) {
     self.geometry = geometry
@@ -64,6 +65,15 @@ struct SegmentCounters: ~Copyable {
 
   func isPinned(_ segment: SegmentIndex) -> Bool {
     with(segment) { $0.pins.load(ordering: .sequentiallyConsistent) > 0 }
+  }
+
+  /// Tombstones that the index names.
+  var indexedTombstoneCount: Int { indexedTombstones.load(ordering: .relaxed) }
+
+  /// Counts a change of what the index names.
+  func noteIndexed(_ new: RecordLocation, insteadOf old: RecordLocation) {
+    let change = (new.isTombstone ? 1 : 0) - (old.isTombstone ? 1 : 0)
+    if change != 0 { indexedTombstones.add(change, ordering: .relaxed) }
   }
 
   /// Counts a record that the index now names.
