@@ -43,6 +43,7 @@ let package = Package(
       dependencies: [
         "Console",
         .product(name: "Varve", package: "varve"),
+        .product(name: "VarveIO", package: "varve"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],

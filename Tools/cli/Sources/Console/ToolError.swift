@@ -42,7 +42,8 @@ public struct ToolError: Error, Hashable, Sendable {
     self.byteOffset = byteOffset
   }
 
-  /// An error of the store; `subject` says what was being done, or names what it was done to.
+  /// An error of the store; `subject` says what was being done, or names what it was done to, and
+  /// is left out where the message says it.
   public init(_ error: StoreError, subject: String? = nil) {
     let status: ExitStatus =
       switch error.code {
@@ -53,9 +54,9 @@ public struct ToolError: Error, Hashable, Sendable {
       case .usage: .usage
       default: .failure
       }
+    let named = subject.map { error.message.contains($0) ? "" : $0 + ": " } ?? ""
     self.init(
-      status, code: error.code.rawValue, (subject.map { $0 + ": " } ?? "") + error.message,
-      byteOffset: error.byteOffset)
+      status, code: error.code.rawValue, named + error.message, byteOffset: error.byteOffset)
   }
 
   /// A command line that makes no sense.

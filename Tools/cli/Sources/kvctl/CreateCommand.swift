@@ -1,6 +1,7 @@
 import ArgumentParser
 import Console
 import Varve
+import VarveIO
 
 struct CreateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -29,6 +30,9 @@ struct CreateCommand: AsyncParsableCommand {
 
   func run() async throws {
     let path = try StorePath.split(arguments).store
+    guard size != nil || PathBytes.isBlockDevice(Array(path.utf8)) else {
+      throw ToolError.usage("--size is missing: only a device has a size of its own")
+    }
     let segmentByteCount = try segmentSize.map { size throws(ToolError) in
       guard let byteCount = Int(exactly: size.byteCount), byteCount <= 64 << 20 else {
         throw .usage("--segment-size must be a power of two from 32KiB to 64MiB")
@@ -49,6 +53,7 @@ struct CreateCommand: AsyncParsableCommand {
     } catch {
       throw ToolError(error, subject: path)
     }
+    warnOfFileSystem(path)
     if shared.json {
       try ByteOutput.standard.writeLine(Description.json(info, path: path))
     } else if !shared.isQuiet {
@@ -56,5 +61,17 @@ struct CreateCommand: AsyncParsableCommand {
         "created \(path): \(ByteSize(info.deviceByteCount)), \(info.segmentCount) segments of "
           + "\(ByteSize(UInt64(info.segmentByteCount)))")
     }
+  }
+
+  /// Says where a store does not belong; opening it says so again.
+  private func warnOfFileSystem(_ path: String) {
+    guard
+      let file = try? DirectFile.open(
+        path, options: OpenOptions(access: .readOnly, lock: .none, allowBuffered: true))
+    else { return }
+    if let warning = file.fileSystem.warning {
+      shared.remark("warning: \(path) lies on \(file.fileSystem): \(warning)")
+    }
+    try? file.close()
   }
 }

@@ -131,7 +131,7 @@ import Testing
     #expect(ended.status == 1)
     #expect(try ended.error["code"] == "full")
     #expect(try ToolProcess.kvctl("put", store, "more", "@" + place.path("lines")).status == 1)
-    #expect(try ToolProcess.kvctl("get", store, "k0", "--base64").status == 0)
+    #expect(try ToolProcess.kvctl("get", store, "k0").status == 0)
     #expect(try ToolProcess.kvctl("del", store, "k0", "--must-exist").status == 0)
     #expect(try ToolProcess.kvctl("get", store, "k0").status == 1)
     #expect(try ToolProcess.kvctl("stat", store).status == 0)
