@@ -62,19 +62,22 @@ struct Workload {
       let count = Int.random(in: 2...6, using: &generator)
       var used: Set<String> = []
       let steps = (0..<count).compactMap { _ -> Step? in
-        let step = step(sequences, conditionalPercent: 12)
+        let step = step(sequences, conditionalPercent: 12, maximumByteCount: 3000)
         return used.insert(step.key).inserted ? step : nil
       }
       return .write(steps, isBatch: true, durability: durability)
     default:
       return .write(
-        [step(sequences, conditionalPercent: 25)], isBatch: false, durability: durability)
+        [step(sequences, conditionalPercent: 25, maximumByteCount: 14_000)], isBatch: false,
+        durability: durability)
     }
   }
 
   private mutating func key() -> String { keys[Int.random(in: 0..<keys.count, using: &generator)] }
 
-  private mutating func step(_ sequences: [String: Int64], conditionalPercent: Int) -> Step {
+  private mutating func step(
+    _ sequences: [String: Int64], conditionalPercent: Int, maximumByteCount: Int
+  ) -> Step {
     let key = key()
     let isDelete = Int.random(in: 0..<100, using: &generator) < 20
     var condition = Condition.always
@@ -84,18 +87,18 @@ struct Workload {
         sequences[key].map { .ifVersion(sequence: $0) } ?? (isDelete ? .always : .ifAbsent)
       if !isDelete, Bool.random(using: &generator) { condition = .ifAbsent }
     }
-    return Step(key: key, value: isDelete ? nil : value(), condition: condition)
+    return Step(key: key, value: isDelete ? nil : value(maximumByteCount), condition: condition)
   }
 
   /// A value that no other version has: mostly short, now and then of several pages.
-  private mutating func value() -> String {
+  private mutating func value(_ maximumByteCount: Int) -> String {
     versionCount += 1
     var text = "\(name)-\(versionCount)-"
     let length =
       switch Int.random(in: 0..<100, using: &generator) {
       case 0..<70: Int.random(in: 0...200, using: &generator)
       case 70..<95: Int.random(in: 200...3000, using: &generator)
-      default: Int.random(in: 3000...14_000, using: &generator)
+      default: Int.random(in: 3000...max(3000, maximumByteCount), using: &generator)
       }
     while text.utf8.count < length { text += String(generator.next(), radix: 36) }
     return text
