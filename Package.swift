@@ -37,6 +37,8 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-metrics.git", from: "2.5.0"),
     .package(
       url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.6.0"),
+    // For `swift package generate-documentation`; no target uses it, so no consumer resolves it.
+    .package(url: "https://github.com/swiftlang/swift-docc-plugin.git", from: "1.4.0"),
   ],
   targets: [
     .target(name: "CVarveCPU"),

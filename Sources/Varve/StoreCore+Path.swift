@@ -13,9 +13,9 @@ extension StoreError {
       case .resource: .resource
       case .cancelled: .cancelled
       case .io, .noSpace: .io
-      case .tooSmall, .tooLarge, .unsupported: .usage
+      case .tooLarge, .unsupported: .usage
       case .exists, .holdsData, .isDirectory, .notRegularFile, .symbolicLink, .permission,
-        .mounted, .noDirectIO:
+        .mounted, .noDirectIO, .tooSmall:
         .refused
       }
     self.init(code, error.message)

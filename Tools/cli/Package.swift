@@ -1,0 +1,66 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let testing: [SwiftSetting] = [
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+  name: "varve-tools",
+  products: [
+    .executable(name: "kvctl", targets: ["kvctl"]),
+    .executable(name: "session-service", targets: ["session-service"]),
+  ],
+  dependencies: [
+    .package(name: "varve", path: "../..", traits: ["Lifecycle"]),
+    .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.5.0"),
+    .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
+    .package(
+      url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.6.0"),
+  ],
+  targets: [
+    .target(
+      name: "Console",
+      dependencies: [
+        .product(name: "Varve", package: "varve"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "kvctl",
+      dependencies: [
+        "Console",
+        .product(name: "Varve", package: "varve"),
+        .product(name: "VarveIO", package: "varve"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "session-service",
+      dependencies: [
+        .product(name: "Varve", package: "varve"),
+        .product(name: "VarveLifecycle", package: "varve"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: strict),
+    .testTarget(name: "ConsoleTests", dependencies: ["Console"], swiftSettings: testing),
+    .testTarget(
+      name: "KvctlTests", dependencies: ["Console", "kvctl", "session-service"],
+      swiftSettings: testing),
+  ],
+  swiftLanguageModes: [.v6]
+)

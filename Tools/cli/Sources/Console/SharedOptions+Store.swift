@@ -1,0 +1,69 @@
+import Varve
+
+extension SharedOptions {
+  /// Opens a store with progress, hands it to `body`, and closes it whatever happens.
+  ///
+  /// A recovered or degraded open is reported on standard error; the exit code stays the command's.
+  /// - Throws: what opening, `body` or closing throws.
+  public func withStore<Result>(
+    _ path: String, readOnly: Bool, allowDegraded: Bool = false, reportsOpen: Bool = true,
+    _ body: (Store) async throws -> Result
+  ) async throws -> Result {
+    let store = try await openStore(path, readOnly: readOnly, allowDegraded: allowDegraded)
+    if reportsOpen { report(store.recoveryReport) }
+    let result: Result
+    do {
+      result = try await body(store)
+    } catch {
+      // The first error is the one to tell.
+      try? await store.close()
+      throw (error as? StoreError).map { ToolError($0) } ?? error
+    }
+    do {
+      try await store.close()
+    } catch {
+      throw ToolError(error, subject: "closing the store")
+    }
+    return result
+  }
+
+  /// Opens a store with progress.
+  ///
+  /// - Throws: why it cannot be opened.
+  public func openStore(
+    _ path: String, readOnly: Bool, allowDegraded: Bool = false
+  ) async throws(ToolError) -> Store {
+    let meter = ProgressMeter("recovering", isShown: showsProgress)
+    defer { meter.finish() }
+    let options = storeOptions(readOnly: readOnly, allowDegraded: allowDegraded) { progress in
+      meter.update(byteCountDone: progress.byteCountDone, byteCount: progress.byteCount)
+    }
+    do {
+      return try await Store.open(path: path, options: options)
+    } catch {
+      throw ToolError(error, subject: path)
+    }
+  }
+
+  private func report(_ report: RecoveryReport) {
+    guard report.outcome != .clean, !isQuiet else { return }
+    if json {
+      let event: JSONValue = [
+        "ok": true, "event": "open", "outcome": .string(report.outcome.rawValue),
+        "droppedRecords": .count(report.droppedRecordCount),
+      ]
+      try? ByteOutput.messages.writeLine(event)
+      try? ByteOutput.messages.flush()
+      return
+    }
+    switch report.outcome {
+    case .clean: break
+    case .recovered:
+      remark(
+        "the store had not been closed: recovered, \(report.droppedRecordCount) unacknowledged "
+          + "records dropped")
+    case .degraded:
+      remark("DEGRADED: \(report.findings.joined(separator: "; "))")
+    }
+  }
+}

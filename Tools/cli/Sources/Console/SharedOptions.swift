@@ -1,0 +1,101 @@
+import ArgumentParser
+import Logging
+import Varve
+
+extension ByteSize: ExpressibleByArgument {
+  /// Reads a size from the command line.
+  public init?(argument: String) { self.init(argument) }
+}
+
+/// The options that every command takes.
+public struct SharedOptions: ParsableArguments {
+  /// The I/O engines that can be asked for.
+  public enum Engine: String, ExpressibleByArgument, CaseIterable, Sendable {
+    /// Linux AIO.
+    case aio
+    /// Blocking calls on a pool of threads.
+    case threads
+  }
+
+  /// When messages are coloured.
+  public enum ColorChoice: String, ExpressibleByArgument, CaseIterable, Sendable {
+    /// On a terminal, unless NO_COLOR is set.
+    case auto
+    /// Always.
+    case always
+    /// Never.
+    case never
+  }
+
+  /// The I/O engine.
+  @Option(help: "The I/O engine: aio (Linux AIO) or threads. Default: aio where it works.")
+  public var engine: Engine?
+  /// The bound of index, cache and buffers.
+  @Option(help: "Memory for index, cache and buffers, such as 512MiB.")
+  public var memoryBudget: ByteSize?
+  /// I/O contexts.
+  @Option(help: "How many I/O contexts to use. Default: by the number of cores.")
+  public var shards: Int?
+  /// Seconds to wait for the lock.
+  @Option(
+    help: ArgumentHelp(
+      "How long to wait while another process has the store.", valueName: "seconds"))
+  public var wait: Double = 0
+  /// Prints one JSON object (or one a line) instead of text.
+  @Flag(help: "Print JSON, also for errors.")
+  public var json = false
+  /// Leaves out progress and remarks.
+  @Flag(name: [.customShort("q"), .customLong("quiet")], help: "No progress, no remarks.")
+  public var isQuiet = false
+  /// Says more.
+  @Flag(name: [.customShort("v"), .customLong("verbose")], help: "Print what the store logs.")
+  public var isVerbose = false
+  /// When messages are coloured.
+  @Option(help: "Colour messages: auto, always or never. NO_COLOR is honoured.")
+  public var color: ColorChoice = .auto
+
+  /// Made by the parser.
+  public init() {}
+
+  /// Refuses values that make no sense.
+  public mutating func validate() throws {
+    if let shards, !(1...256).contains(shards) {
+      throw ValidationError("--shards must lie between 1 and 256")
+    }
+    guard wait >= 0, wait <= 86_400 else {
+      throw ValidationError("--wait must lie between 0 and 86400 seconds")
+    }
+    guard !(isQuiet && isVerbose) else { throw ValidationError("-q and -v exclude each other") }
+  }
+
+  /// Whether progress is shown (on a terminal).
+  public var showsProgress: Bool { !isQuiet && !json }
+
+  /// How the store is opened.
+  public func storeOptions(
+    readOnly: Bool, allowDegraded: Bool = false,
+    recoveryProgress: (@Sendable (RecoveryProgress) -> Void)? = nil
+  ) -> StoreOptions {
+    let engineChoice: IOEngineChoice =
+      switch engine {
+      case .aio: .linuxAIO
+      case .threads: .threads
+      case nil: .automatic
+      }
+    let level: Logger.Level = isVerbose ? .debug : isQuiet ? .error : .warning
+    let logger = Logger(label: "varve") { _ in
+      ToolLogHandler(tool: ToolMain.name, logLevel: level)
+    }
+    return StoreOptions(
+      memoryBudget: memoryBudget.map { Int(clamping: $0.byteCount) }, readOnly: readOnly,
+      allowDegraded: allowDegraded, waitForLockSeconds: wait, engine: engineChoice,
+      contextCount: shards, logger: logger, recoveryProgress: recoveryProgress)
+  }
+
+  /// Prints a remark on standard error, unless asked for quiet.
+  public func remark(_ text: String) {
+    guard !isQuiet else { return }
+    try? ByteOutput.messages.writeLine("\(ToolMain.name): \(text)")
+    try? ByteOutput.messages.flush()
+  }
+}

@@ -1,0 +1,122 @@
+import Console
+import Varve
+
+/// What the store says of itself, as JSON with exact numbers and as text for people.
+enum Description {
+  static func json(_ info: StoreInfo, path: String) -> JSONValue {
+    [
+      "ok": true, "path": .string(path), "uuid": .string(info.uuid),
+      "label": .string(info.label), "formatVersion": .count(info.formatVersion),
+      "deviceBytes": .count(info.deviceByteCount),
+      "segmentBytes": .count(info.segmentByteCount), "segments": .count(info.segmentCount),
+      "freeSegments": .count(info.freeSegmentCount),
+      "openSegments": .count(info.openSegmentCount),
+      "sealedSegments": .count(info.sealedSegmentCount),
+      "maximumValueBytes": .count(info.maximumValueByteCount),
+      "clean": .bool(info.wasClosedCleanly), "lastSeq": .count(info.lastSequence),
+      "opens": .count(info.openCount), "createdMilliseconds": .count(info.createdMilliseconds),
+      "checkpoint": .bool(info.hasCheckpoint),
+      "validSuperblocks": .count(info.validSuperblockCount), "live": .bool(info.isLive),
+      "holderPid": info.holderProcessID.map { .count($0) } ?? .null,
+    ]
+  }
+
+  static func text(_ info: StoreInfo, path: String) -> String {
+    let used = info.segmentCount - info.freeSegmentCount
+    let percent = info.segmentCount > 0 ? used * 100 / info.segmentCount : 0
+    let holder = info.holderProcessID.map { " by process \($0)" } ?? ""
+    return table([
+      ("store", path + (info.label.isEmpty ? "" : " (\(info.label))")),
+      ("state", info.isLive ? "live, may be stale: in use\(holder)" : "not in use"),
+      (
+        "last shutdown",
+        info.wasClosedCleanly ? "clean" : info.isLive ? "open" : "not clean: will be recovered"
+      ),
+      ("size", "\(ByteSize(info.deviceByteCount))"),
+      (
+        "segments",
+        "\(info.segmentCount) of \(ByteSize(UInt64(info.segmentByteCount))): "
+          + "\(info.sealedSegmentCount) sealed, \(info.openSegmentCount) open, "
+          + "\(info.freeSegmentCount) free (\(percent) % in use)"
+      ),
+      ("longest value", "\(ByteSize(UInt64(info.maximumValueByteCount)))"),
+      ("last sequence", info.wasClosedCleanly ? "\(info.lastSequence)" : "not recorded"),
+      ("checkpoint", info.hasCheckpoint ? "yes" : "no"),
+      ("superblocks", "\(info.validSuperblockCount) of 4 valid"),
+      ("opened", "\(info.openCount) times"),
+      ("format", "version \(info.formatVersion), UUID \(info.uuid)"),
+    ])
+  }
+
+  static func json(_ statistics: StoreStatistics) -> JSONValue {
+    [
+      "keys": .count(statistics.keyCount), "tombstones": .count(statistics.tombstoneCount),
+      "lastSeq": .count(statistics.lastSequence),
+      "durableSeq": .count(statistics.durableSequence), "puts": .count(statistics.putCount),
+      "deletes": .count(statistics.deleteCount), "batches": .count(statistics.batchCount),
+      "gets": .count(statistics.getCount), "bufferHits": .count(statistics.bufferHitCount),
+      "cacheHits": .count(statistics.cacheHitCount),
+      "deviceReads": .count(statistics.deviceReadCount),
+      "sharedReads": .count(statistics.sharedReadCount),
+      "userBytes": .count(statistics.userByteCount),
+      "frameBytes": .count(statistics.frameByteCount),
+      "paddingBytes": .count(statistics.paddingByteCount),
+      "metadataBytes": .count(statistics.metadataByteCount),
+      "checkpointBytes": .count(statistics.checkpointByteCount),
+      "frames": .count(statistics.frameCount), "flushes": .count(statistics.flushCount),
+      "segments": .count(statistics.segmentCount),
+      "freeSegments": .count(statistics.freeSegmentCount),
+      "reservedSegments": .count(statistics.reservedSegmentCount),
+      "freedSegments": .count(statistics.freedSegmentCount),
+      "indexBytes": .count(statistics.indexByteCount),
+      "cacheBytes": .count(statistics.cacheByteCount),
+      "bufferBytes": .count(statistics.bufferByteCount),
+      "memoryBudgetBytes": .count(statistics.memoryBudget),
+      "indexBytesPerKey": .number(rounded(statistics.indexBytesPerKey)),
+      "writeAmplification": .number(rounded(statistics.writeAmplification)),
+      "slowRequests": .count(statistics.slowRequestCount),
+      "corruptReads": .count(statistics.corruptReadCount),
+    ]
+  }
+
+  static func text(_ statistics: StoreStatistics, health: StoreHealth) -> String {
+    let used = statistics.segmentCount - statistics.freeSegmentCount
+    func size(_ byteCount: Int) -> String { "\(ByteSize(UInt64(max(0, byteCount))))" }
+    return table([
+      ("health", health.rawValue),
+      ("keys", "\(statistics.keyCount), and \(statistics.tombstoneCount) tombstones"),
+      (
+        "sequence",
+        "\(statistics.lastSequence), durable up to \(statistics.durableSequence)"
+      ),
+      (
+        "segments",
+        "\(used) of \(statistics.segmentCount) in use, \(statistics.reservedSegmentCount) reserved"
+      ),
+      (
+        "memory",
+        "index \(size(statistics.indexByteCount)) "
+          + "(\(rounded(statistics.indexBytesPerKey)) bytes a key), "
+          + "cache \(size(statistics.cacheByteCount)), "
+          + "buffers \(size(statistics.bufferByteCount)), budget \(size(statistics.memoryBudget))"
+      ),
+      (
+        "since the open",
+        "\(statistics.putCount) puts, \(statistics.deleteCount) deletes, "
+          + "\(statistics.getCount) gets, \(statistics.flushCount) flushes, "
+          + "\(statistics.slowRequestCount) slow requests, "
+          + "\(statistics.corruptReadCount) damaged records read"
+      ),
+    ])
+  }
+
+  /// Two decimals are what these ratios are good for.
+  static func rounded(_ value: Double) -> Double { (value * 100).rounded() / 100 }
+
+  static func table(_ rows: [(name: String, value: String)]) -> String {
+    let width = rows.map(\.name.count).max() ?? 0
+    return rows.map { row in
+      row.name + String(repeating: " ", count: width - row.name.count + 2) + row.value
+    }.joined(separator: "\n")
+  }
+}

@@ -1,0 +1,9 @@
+import Console
+
+/// Where a load takes its records from.
+protocol LoadSource: AnyObject {
+  /// The next record to store, or nil at the end.
+  ///
+  /// - Throws: at what cannot be stored, unless errors are to be skipped.
+  func next(_ tally: LoadTally) throws -> Pipeline.Job<LoadTally.Work>?
+}

@@ -1,0 +1,86 @@
+import ArgumentParser
+import Console
+import Varve
+
+struct PutCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "put",
+    abstract: "Sets the value of a key.",
+    usage: """
+      kvctl put STORE KEY VALUE [--durability LEVEL] [--if-absent | --if-seq N]
+      """,
+    discussion: """
+      EXAMPLES:
+        kvctl put store.varve greeting hello
+        kvctl put store.varve picture @picture.png
+        date | kvctl put store.varve today -
+        kvctl put store.varve lock me --if-absent
+
+      VALUE may be - for standard input, or @FILE. A condition that does not hold gives exit code 1.
+      """)
+
+  @Argument(help: "STORE KEY VALUE") var arguments: [String] = []
+  @Option(help: "What the write survives when the command ends: buffered, written or durable.")
+  var durability: Durability = .durable
+  @Flag(help: "Only if the key has no value.")
+  var ifAbsent = false
+  @Option(help: "Only if the key's current sequence number is this one.")
+  var ifSeq: UInt64?
+  @OptionGroup var encoding: KeyEncoding
+  @OptionGroup var shared: SharedOptions
+
+  mutating func validate() throws {
+    guard !(ifAbsent && ifSeq != nil) else {
+      throw ValidationError("--if-absent and --if-seq exclude each other")
+    }
+  }
+
+  func run() async throws {
+    let (path, rest) = try StorePath.split(arguments, names: ["KEY", "VALUE"])
+    let key = try encoding.decode(rest[0], what: "key")
+    let value = try value(rest[1])
+    let condition: WriteCondition =
+      if ifAbsent { .ifAbsent } else { ifSeq.map { .ifSequence($0) } ?? .none }
+    let outcome = try await shared.withStore(path, readOnly: false) { store in
+      try await store.put(key, value, condition: condition, durability: durability)
+    }
+    switch outcome {
+    case .applied(let sequence):
+      if shared.json {
+        try ByteOutput.standard.writeLine(["ok": true, "seq": .count(sequence)])
+      }
+    case .refused(let current):
+      guard shared.json else {
+        let reason = current.map { "its sequence number is \($0)" } ?? "it has no value"
+        throw ToolError(.failure, code: "notApplied", "the key was left as it is: \(reason)")
+      }
+      var members: [JSONValue.Member] = [.init("ok", true), .init("applied", false)]
+      if let current { members.append(.init("seq", .count(current))) }
+      try ByteOutput.standard.writeLine(JSONValue.object(members))
+      throw ExitCode(ExitStatus.failure.rawValue)
+    }
+  }
+
+  /// Reads a value to one byte over the limit at most: the store then refuses it with its reason.
+  private func value(_ argument: String) throws(ToolError) -> [UInt8] {
+    let bound = (16 << 20) + 1
+    do throws(FileContents.Failure) {
+      if argument == "-" {
+        return try FileContents.read(descriptor: 0, maximumByteCount: bound)
+      }
+      if argument.hasPrefix("@") {
+        return try FileContents.read(
+          path: Array(argument.dropFirst().utf8), maximumByteCount: bound, followingLinks: true)
+      }
+    } catch {
+      let name = argument == "-" ? "standard input" : String(argument.dropFirst())
+      switch error {
+      case .tooLong:
+        throw ToolError(.failure, code: "tooLarge", "\(name) is over the limit of 16 MiB a value")
+      case .notRegular: throw ToolError(.failure, code: "io", "\(name) is no regular file")
+      case .system(let number): throw .system(name, errorNumber: number)
+      }
+    }
+    return try encoding.decode(argument, what: "value")
+  }
+}

@@ -1,0 +1,104 @@
+import Console
+import Foundation
+import Testing
+
+/// A loop device on a file, detached with it.
+private final class LoopDevice {
+  let path: String
+
+  init(file: String, byteCount: Int) throws {
+    _ = FileManager.default.createFile(atPath: file, contents: nil)
+    try #require(truncate(file, off_t(byteCount)) == 0)
+    path = try Self.run(["losetup", "--find", "--show", file])
+      .trimmingCharacters(in: .whitespacesAndNewlines)
+    try #require(path.hasPrefix("/dev/loop"))
+  }
+
+  deinit { _ = try? Self.run(["losetup", "--detach", path]) }
+
+  static var areAvailable: Bool {
+    geteuid() == 0 && FileManager.default.fileExists(atPath: "/dev/loop-control")
+  }
+
+  @discardableResult
+  static func run(_ arguments: [String]) throws -> String {
+    let process = Process()
+    process.executableURL = URL(filePath: "/usr/bin/env")
+    process.arguments = arguments
+    let output = Pipe()
+    process.standardOutput = output
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    let data = output.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    try #require(process.terminationStatus == 0, "\(arguments)")
+    return String(decoding: data, as: UTF8.self)
+  }
+}
+
+@Suite(.serialized, .enabled(if: LoopDevice.areAvailable, "needs root: loop devices"))
+struct DeviceTests {
+  @Test("A store on a block device, without a size")
+  func device() throws {
+    let place = try Workplace()
+    let device = try LoopDevice(file: place.path("image"), byteCount: 32 << 20)
+    let made = try ToolProcess.kvctl("create", device.path, "--json")
+    #expect(made.status == 0, "\(made.errors)")
+    #expect(try made.json["deviceBytes"]?.integer == 32 << 20)
+    #expect(try ToolProcess.kvctl("put", device.path, "k", "v").status == 0)
+    #expect(try ToolProcess.kvctl("get", device.path, "k").text == "v")
+    // Our own signature counts, too.
+    #expect(try ToolProcess.kvctl("create", device.path).status == 30)
+    #expect(try ToolProcess.kvctl("get", device.path, "k").text == "v")
+    #expect(try ToolProcess.kvctl("create", device.path, "--force").status == 0)
+    #expect(try ToolProcess.kvctl("get", device.path, "k").status == 1)
+  }
+
+  @Test("One writer: a second is refused while a shell holds the device")
+  func inUse() throws {
+    let place = try Workplace()
+    let device = try LoopDevice(file: place.path("image"), byteCount: 32 << 20)
+    #expect(try ToolProcess.kvctl("create", device.path).status == 0)
+    let holder = try ToolProcess("kvctl", ["shell", device.path, "--json"])
+    _ = holder.line()
+    #expect(try ToolProcess.kvctl("put", device.path, "k", "v").status == 31)
+    #expect(try ToolProcess.kvctl("create", device.path, "--force").status == 31)
+    #expect(holder.end().status == 0)
+    #expect(try ToolProcess.kvctl("put", device.path, "k", "v").status == 0)
+  }
+
+  @Test("A device with a file system is refused; a mounted one also with --force")
+  func fileSystem() throws {
+    let place = try Workplace()
+    let device = try LoopDevice(file: place.path("image"), byteCount: 32 << 20)
+    try LoopDevice.run(["mkfs.ext4", "-q", device.path])
+    #expect(try ToolProcess.kvctl("create", device.path).status == 30)
+    #expect(try ToolProcess.kvctl("info", device.path).status == 30)
+    let folder = place.path("mounted")
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    try LoopDevice.run(["mount", device.path, folder])
+    let forced = try ToolProcess.kvctl("create", device.path, "--force")
+    try LoopDevice.run(["umount", folder])
+    #expect(forced.status == 30 || forced.status == 31, "\(forced.status) \(forced.errors)")
+    try LoopDevice.run(["fsck.ext4", "-n", "-f", device.path])
+    #expect(try ToolProcess.kvctl("create", device.path, "--force").status == 0)
+  }
+
+  @Test("Killed while it writes to a device, the store recovers")
+  func kill() throws {
+    let place = try Workplace()
+    let device = try LoopDevice(file: place.path("image"), byteCount: 32 << 20)
+    #expect(try ToolProcess.kvctl("create", device.path).status == 0)
+    let shell = try ToolProcess("kvctl", ["shell", device.path, "--json"])
+    _ = shell.line()
+    for index in 0..<50 {
+      shell.send(Array("{\"op\":\"put\",\"key\":\"k\(index)\",\"value\":\"v\"}\n".utf8))
+      #expect(shell.line() != nil)
+    }
+    shell.sendSIGKILL()
+    _ = shell.end()
+    let recovered = try ToolProcess.kvctl("recover", device.path, "--json")
+    #expect(recovered.status == 10)
+    #expect(try recovered.json["liveRecords"]?.integer == 50)
+  }
+}

@@ -1,0 +1,50 @@
+import Console
+import Foundation
+import Testing
+
+/// A folder of a test's own, on a disk, removed with it.
+final class Workplace {
+  let folder: String
+
+  init() throws {
+    folder = "/var/tmp/varve-tests-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+  func path(_ name: String) -> String { folder + "/" + name }
+
+  /// Makes a store and returns its path.
+  func store(_ name: String = "store", size: String = "16MiB") throws -> String {
+    let made = try ToolProcess.kvctl("create", path(name), "--size", size)
+    try #require(made.status == 0, "\(made.errors)")
+    return path(name)
+  }
+
+  func write(_ bytes: [UInt8], to name: String) throws {
+    try Data(bytes).write(to: URL(filePath: path(name)))
+  }
+
+  func bytes(of name: String) -> [UInt8] {
+    FileManager.default.contents(atPath: path(name)).map { Array($0) } ?? []
+  }
+}
+
+extension ToolProcess.Ended {
+  /// The output, or the last line of it, as JSON.
+  var json: JSONValue {
+    get throws {
+      let line = text.split(separator: "\n").last ?? ""
+      return try JSONParser.parse(Array(line.utf8))
+    }
+  }
+
+  /// The error object on standard error.
+  var error: JSONValue {
+    get throws {
+      let line = errors.split(separator: "\n").last ?? ""
+      return try JSONParser.parse(Array(line.utf8))
+    }
+  }
+}
