@@ -227,23 +227,29 @@ import VarveFormat
       for _ in 0..<5000 {
         let start = random.below(pool.count - 2 * 4096)
         let page = bytes.extracting(start..<start + 4096)
-        let attempts: [() throws -> Void] = [
-          { _ = try Superblock(decoding: page, at: PageIndex(0)) },
-          { _ = try Sample.verify(page) },
-          { _ = try SegmentHeader(decoding: page) },
-          { _ = try FrameHeader(decoding: page) },
-          { _ = try SummaryPage.facts(of: page, ordinal: nil) },
-          { var entries: [SummaryEntry] = []
-            try SummaryPage.entries(of: page, into: &entries) },
-          { _ = try CheckpointPage.root(of: page) },
-          { _ = try CheckpointPage.kind(of: page, identifier: 1, ordinal: 0) },
-          { _ = try Geometry(
-              deviceByteCount: page.load(0),
-              segmentByteCount: Int(truncatingIfNeeded: page.load(8, as: UInt64.self))) },
-        ]
-        for attempt in attempts where (try? attempt()) != nil { acceptedCount += 1 }
+        acceptedCount += acceptances(of: page)
       }
     }
     #expect(acceptedCount < 5000 * 9)
+  }
+
+  /// How many of the decoders take these bytes for theirs.
+  private func acceptances(of page: RawSpan) -> Int {
+    var entries: [SummaryEntry] = []
+    var count = 0
+    func note<Decoded>(_ decoded: Decoded?) { count += decoded == nil ? 0 : 1 }
+    note(try? Superblock(decoding: page, at: PageIndex(0)))
+    note(try? Sample.verify(page))
+    note(try? SegmentHeader(decoding: page))
+    note(try? FrameHeader(decoding: page))
+    note(try? SummaryPage.facts(of: page, ordinal: nil))
+    note(try? SummaryPage.entries(of: page, into: &entries))
+    note(try? CheckpointPage.root(of: page))
+    note(try? CheckpointPage.kind(of: page, identifier: 1, ordinal: 0))
+    note(
+      try? Geometry(
+        deviceByteCount: page.load(0),
+        segmentByteCount: Int(truncatingIfNeeded: page.load(8, as: UInt64.self))))
+    return count
   }
 }

@@ -147,16 +147,19 @@ import VarveFormat
         CheckpointPage.encode(entries[...], into: &$0, identifier: 9, ordinal: 4)
       }
       try page.lend { bytes in
-        #expect(try CheckpointPage.kind(of: bytes, identifier: 9, ordinal: 4) == .entries)
+        let kind = try CheckpointPage.kind(of: bytes, identifier: 9, ordinal: 4)
+        #expect(kind == .entries)
         #expect(throws: FormatError.stale) {
           try CheckpointPage.kind(of: bytes, identifier: 8, ordinal: 4)
         }
         #expect(throws: FormatError.self) {
           try CheckpointPage.kind(of: bytes, identifier: 9, ordinal: 5)
         }
-        #expect(try CheckpointPage.count(of: bytes, kind: .entries) == entries.count)
+        let count = try CheckpointPage.count(of: bytes, kind: .entries)
+        #expect(count == entries.count)
         for (index, entry) in entries.enumerated() {
-          #expect(try CheckpointPage.entry(of: bytes, at: index) == entry, "seed \(seed)")
+          let decoded = try CheckpointPage.entry(of: bytes, at: index)
+          #expect(decoded == entry, "seed \(seed)")
         }
       }
       let generations = (0...random.below(CheckpointPage.generationsPerPage)).map { _ in
@@ -166,10 +169,12 @@ import VarveFormat
         CheckpointPage.encode(generations[...], into: &$0, identifier: 9, ordinal: 4)
       }
       try page.lend { bytes in
-        #expect(try CheckpointPage.kind(of: bytes, identifier: 9, ordinal: nil) == .generations)
-        #expect(try CheckpointPage.count(of: bytes, kind: .generations) == generations.count)
+        let kind = try CheckpointPage.kind(of: bytes, identifier: 9, ordinal: nil)
+        let count = try CheckpointPage.count(of: bytes, kind: .generations)
+        #expect(kind == .generations && count == generations.count)
         for (index, generation) in generations.enumerated() {
-          #expect(try CheckpointPage.generation(of: bytes, at: index) == generation)
+          let decoded = try CheckpointPage.generation(of: bytes, at: index)
+          #expect(decoded == generation)
         }
       }
       let root = random.checkpointRoot()

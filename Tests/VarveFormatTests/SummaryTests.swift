@@ -20,7 +20,8 @@ import VarveFormat
       let entries = random.summaryEntries(count)
       let pages = Sample.summary(entries)
       #expect(try Self.decode(pages) == entries, "seed \(seed), \(count) entries")
-      let facts = try SummaryPage.facts(of: pages[0].span.bytes, ordinal: 0)
+      let first = pages[0]
+      let facts = try SummaryPage.facts(of: first.span.bytes, ordinal: 0)
       #expect(facts.recordCount == UInt32(count))
       #expect(facts.summaryPageCount.rawValue == UInt32(pages.count))
       let sequences = entries.map(\.sequence)
