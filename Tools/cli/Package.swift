@@ -20,6 +20,7 @@ let package = Package(
   name: "varve-tools",
   products: [
     .executable(name: "kvctl", targets: ["kvctl"]),
+    .executable(name: "kvbench", targets: ["kvbench"]),
     .executable(name: "session-service", targets: ["session-service"]),
   ],
   dependencies: [
@@ -48,6 +49,13 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),
+    .executableTarget(
+      name: "kvbench",
+      dependencies: [
+        .product(name: "Varve", package: "varve"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: testing),
     .executableTarget(
       name: "session-service",
       dependencies: [
