@@ -179,9 +179,9 @@ import VarveFormat
 
   @Test(arguments: seeds) func checkpoints(seed: UInt64) {
     var random = Seeded(seed)
-    let entries = Array((0..<100).map { _ in
+    let entries = (0..<100).map { _ in
       CheckpointEntry(hash: random.keyHash(), location: random.location())
-    })
+    }
     let generations = (0..<200).map { _ in random.generation() }
     let root = random.checkpointRoot()
     let pages = [
