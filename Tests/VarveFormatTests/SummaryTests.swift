@@ -50,7 +50,7 @@ import VarveFormat
     for recordsPerPage in [1, 3, 20] {
       var entries: [SummaryEntry] = []
       var page: UInt64 = 1_000_000
-      for number in 0..<20_000 {
+      for number in 0..<6000 {
         if number % recordsPerPage == 0 { page += UInt64(1 + random.below(2)) }
         entries.append(
           SummaryEntry(
