@@ -61,7 +61,7 @@ import VarveTesting
     options.compression = compression
     let (store, device) = try await opened(options, segmentByteCount: segmentByteCount)
     let maximum = store.maximumValueByteCount
-    #expect(maximum > segmentByteCount / 2 && maximum < segmentByteCount)
+    #expect(maximum > segmentByteCount / 4 && maximum < segmentByteCount)
     var random = SeededGenerator(seed: 5)
     let noise = (0..<maximum + 1).map { _ in UInt8(random.below(256)) }
     let zeros = [UInt8](repeating: 0, count: maximum + 1)

@@ -39,7 +39,8 @@ enum API {
       Issue.record("no temporary directory: errno \(errno)")
       return
     }
-    let directory = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+    let directory = String(
+      decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
     let path = directory + "/store.varve"
     defer {
       unlink(path)
@@ -60,6 +61,7 @@ final class HoldingDevice: BlockDevice {
     var heldKinds: Set<IOOperation> = []
     var held: [IORequest] = []
     var counts: [IOOperation: Int] = [:]
+    var isClosed = false
   }
 
   let base: RAMDevice
@@ -69,6 +71,7 @@ final class HoldingDevice: BlockDevice {
 
   var byteCount: UInt64 { base.byteCount }
   var heldCount: Int { state.withLock { $0.held.count } }
+  var isClosed: Bool { state.withLock { $0.isClosed } }
 
   func count(_ kind: IOOperation) -> Int { state.withLock { $0.counts[kind, default: 0] } }
 
@@ -96,6 +99,7 @@ final class HoldingDevice: BlockDevice {
   func close() {
     release()
     base.close()
+    state.withLock { $0.isClosed = true }
   }
 }
 
