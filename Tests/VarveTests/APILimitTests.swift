@@ -168,11 +168,41 @@ import VarveTesting
     #expect(try await store.get("1")?.value == API.bytes("again"))
     // What ran within the budget reopens within it.
     let count = store.statistics.keyCount
+    try await store.close()
     let later = try await Store.open(
       device: device.base.copy(), options: TestingStore.options)
     #expect(later.statistics.keyCount == count)
     try await later.close()
+    try await refusesTheBudgetAfterMoreKeys(device.base)
+  }
+
+  /// Adds keys under a larger budget, so that the smaller one does not suffice any more.
+  private func refusesTheBudgetAfterMoreKeys(_ device: RAMDevice) async throws {
+    var options = TestingStore.options
+    options.memoryBudget = 32 << 20
+    let copy = device.copy()
+    let store = try await Store.open(device: copy, options: options)
+    var moreCount = 0
+    while store.statistics.indexByteCount < 7 << 20, moreCount < 400_000 {
+      var batch = Batch()
+      for number in moreCount..<moreCount + 2000 { batch.put("more \(number)", "") }
+      #expect(try await store.write(batch, durability: .buffered).isApplied)
+      moreCount += 2000
+    }
+    let count = store.statistics.keyCount
     try await store.close()
+    var failure: StoreError?
+    do {
+      _ = try await Store.open(device: copy.copy(), options: TestingStore.options)
+    } catch { failure = error }
+    #expect(failure?.code == .resource)
+    // The message names a budget that suffices.
+    let numbers = failure?.message.split(separator: " ").compactMap { Int($0) } ?? []
+    let needed: Int = try #require(numbers.last)
+    options.memoryBudget = needed
+    let later = try await Store.open(device: copy.copy(), options: options)
+    #expect(later.statistics.keyCount == count)
+    try await later.close()
   }
 
   @Test func geometriesThatMakeNoStore() async throws {
