@@ -1,7 +1,9 @@
 import Testing
-import Varve
+import VarveFormat
 import VarveIO
 import VarveTesting
+
+@testable import Varve
 
 /// What is refused for its size, and that it is refused before any I/O.
 @Suite struct APILimitTests {
@@ -173,36 +175,30 @@ import VarveTesting
       device: device.base.copy(), options: TestingStore.options)
     #expect(later.statistics.keyCount == count)
     try await later.close()
-    try await refusesTheBudgetAfterMoreKeys(device.base)
   }
 
-  /// Adds keys under a larger budget, so that the smaller one does not suffice any more.
-  private func refusesTheBudgetAfterMoreKeys(_ device: RAMDevice) async throws {
-    var options = TestingStore.options
-    options.memoryBudget = 32 << 20
-    let copy = device.copy()
-    let store = try await Store.open(device: copy, options: options)
-    var moreCount = 0
-    while store.statistics.indexByteCount < 7 << 20, moreCount < 400_000 {
-      var batch = Batch()
-      for number in moreCount..<moreCount + 2000 { batch.put("more \(number)", "") }
-      #expect(try await store.write(batch, durability: .buffered).isApplied)
-      moreCount += 2000
+  /// The refusal at open names a budget that suffices.
+  @Test func recoveryThatDoesNotFitNamesWhatWould() throws {
+    let key = HashKey(low: 1, high: 2)
+    func fill(_ index: inout RecoveredIndex, _ count: Int) throws(StoreError) {
+      for number in 0..<UInt64(count) {
+        var word = number
+        // SAFETY: the span lives as long as the word.
+        let hash = withUnsafeBytes(of: &word) { KeyHash(of: RawSpan(_unsafeBytes: $0), keyedBy: key) }
+        let location = RecordLocation(rawValue: (number + 1) << 20)
+        try index.apply(hash, location)
+      }
     }
-    let count = store.statistics.keyCount
-    try await store.close()
+    var small = RecoveredIndex(byteLimit: 256 << 10, shardCount: 4)
     var failure: StoreError?
-    do {
-      _ = try await Store.open(device: copy.copy(), options: TestingStore.options)
-    } catch { failure = error }
+    do { try fill(&small, 100_000) } catch { failure = error }
     #expect(failure?.code == .resource)
-    // The message names a budget that suffices.
     let numbers = failure?.message.split(separator: " ").compactMap { Int($0) } ?? []
     let needed: Int = try #require(numbers.last)
-    options.memoryBudget = needed
-    let later = try await Store.open(device: copy.copy(), options: options)
-    #expect(later.statistics.keyCount == count)
-    try await later.close()
+    let plan = try MemoryPlan(budget: needed, segmentByteCount: 1 << 20)
+    #expect(plan.indexByteLimit > 256 << 10)
+    var larger = RecoveredIndex(byteLimit: plan.indexByteLimit, shardCount: plan.shardCount)
+    try fill(&larger, small.recordCount + 1)
   }
 
   @Test func geometriesThatMakeNoStore() async throws {
