@@ -140,10 +140,17 @@ struct UserLogRecovery {
   }
 
   /// Whether a record lies behind the place where the checkpoint begins to be completed.
+  ///
+  /// DURABILITY: a segment that was in use when the checkpoint began, other than the one in which
+  /// it began, lies before it as a whole, also one that was finished and not yet sealed: applied
+  /// over the checkpoint, its records would roll back keys that the checkpoint knows better.
   private func isBehindCheckpoint(_ record: SummaryEntry, in segment: SegmentIndex) -> Bool {
-    guard let root = checkpoint?.root, root.replaySegment == segment,
-      root.replayGeneration == table[segment].generation
-    else { return true }
+    guard let checkpoint else { return true }
+    let root = checkpoint.root
+    let generation = table[segment].generation
+    guard root.replaySegment == segment, root.replayGeneration == generation else {
+      return checkpoint.generations[Int(segment.rawValue)] != generation
+    }
     let first = geometry.firstPage(of: segment).rawValue
     return record.location.page.rawValue >= first + UInt64(root.replayPageCount.rawValue)
   }
@@ -206,7 +213,7 @@ struct UserLogRecovery {
   ) throws(StoreError) {
     var hasGap = false
     var previous: SegmentScan?
-    for scan in scans {
+    for (position, scan) in scans.enumerated() {
       if scan.hasFrames, !isContinuation(scan, of: previous) { hasGap = true }
       let isDamage = hasGap && evidence > result.lastSequence
       if !hasGap || isDamage, scan.hasFrames {
@@ -217,7 +224,9 @@ struct UserLogRecovery {
         drop(scan, &report)
         result.emptySegments.append(scan.segment)
       }
-      if !scan.leftovers.frames.isEmpty || scan.leftovers.damagedPageCount > 0 {
+      let hasLeftovers =
+        !scan.leftovers.frames.isEmpty || scan.leftovers.damagedPageCount > 0
+      if hasLeftovers, !isEndNamed(of: scan, in: scans[(position + 1)...]) {
         try applyLeftovers(scan, evidence: evidence, into: &index, &result, &report)
         hasGap = true
       }
@@ -244,6 +253,17 @@ struct UserLogRecovery {
     guard let previous, previous.segment == header.predecessor else { return false }
     return Int(header.predecessorEndPageCount.rawValue) == previous.endPage
       && header.predecessorFrameChecksum == previous.lastFrameChecksum
+  }
+
+  /// Whether the next segment with frames names the end of this one exactly as it was found.
+  ///
+  /// DURABILITY: then the log went on there, and what lies behind the end is void: a recovery had
+  /// cut it off before. The cut itself cannot tell, because only the last one is kept.
+  private func isEndNamed(of scan: SegmentScan, in later: ArraySlice<SegmentScan>) -> Bool {
+    guard let header = later.first(where: \.hasFrames)?.header else { return false }
+    return header.predecessor == scan.segment && header.predecessorGeneration == scan.generation
+      && Int(header.predecessorEndPageCount.rawValue) == scan.endPage
+      && header.predecessorFrameChecksum == scan.lastFrameChecksum
   }
 
   private func apply(
