@@ -1,5 +1,5 @@
-// put: check the limits, hash, compress, append to the log (which publishes the record), wait for the
-// level asked for. Nothing is read, except where a condition asks for the current record.
+// put: check the limits, hash, compress, append to the log (which publishes the record), wait for
+// the level asked for. Nothing is read, except where a condition asks for the current record.
 
 import Synchronization
 import VarveFormat

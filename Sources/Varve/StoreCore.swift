@@ -1,5 +1,5 @@
-// What a store consists of. `Store` is the handle that users hold; the background task and requests in
-// flight hold this. One file per journey: StoreCore+Write, StoreCore+Read, StoreCore+Open.
+// What a store consists of. `Store` is the handle that users hold; the background task and requests
+// in flight hold this. One file per journey: StoreCore+Write, StoreCore+Read, StoreCore+Open.
 
 import Logging
 import Synchronization

@@ -24,9 +24,8 @@ enum AppendResult {
 }
 
 extension LogAppender {
-  /// Appends one record.
-  ///
-  /// - Parameter expected: the location that the index must still name, or nil for a blind write.
+  /// Appends one record. `expected` is the location that the index must still name, or nil for a
+  /// blind write.
   func append(
     _ record: PreparedRecord, key: RawSpan, storedValue: RawSpan, expected: RecordLocation?,
     _ state: inout LogState, _ actions: inout LogActions

@@ -1,6 +1,6 @@
-// Index checkpoints: a cache of the log. The index is dumped shard by shard while writes go on, so the
-// dump is fuzzy: what was written after it began is found again by replaying the log from where it
-// began, in order, over the dump. An entry whose segment has been freed since is void at load,
+// Index checkpoints: a cache of the log. The index is dumped shard by shard while writes go on, so
+// the dump is fuzzy: what was written after it began is found again by replaying the log from where
+// it began, in order, over the dump. An entry whose segment has been freed since is void at load,
 // because its generation differs from the one recorded here.
 
 import Synchronization
@@ -130,7 +130,8 @@ extension Maintenance {
           PageIndex(
             superblock.geometry.firstPage(of: segment).rawValue + UInt64(end.lastFramePage))
         } else { PageIndex(0) }
-      superblock.lastFrameChecksum = superblock.lastFramePage.rawValue > 0 ? end.lastFrameChecksum : 0
+      superblock.lastFrameChecksum =
+        superblock.lastFramePage.rawValue > 0 ? end.lastFrameChecksum : 0
       try await writeSuperblock()
       return nil
     } catch {

@@ -1,5 +1,6 @@
-// The one task that changes the table and the superblock of an open store, so that nothing else needs
-// to order those writes. It sleeps until the log raises its signal, then does all that is due:
+// The one task that changes the table and the superblock of an open store, so that nothing else
+// needs to order those writes. It sleeps until the log raises its signal, then does all that is
+// due:
 //
 //   rewrite   records whose write failed                  (Maintenance+Rewrite)
 //   reserve   sequence numbers, the next segment          (this file)
@@ -191,7 +192,8 @@ final class Maintenance: @unchecked Sendable {
 
   /// Keeps one segment ready for the log.
   func provideSegment() async throws(IOError) {
-    if freeSegments.count <= reserve, superblock.checkpoint != nil, !log.hasNextSegment(forPuts: true)
+    if freeSegments.count <= reserve, superblock.checkpoint != nil,
+      !log.hasNextSegment(forPuts: true)
     {
       try await dropCheckpoint()
     }

@@ -122,8 +122,9 @@ struct UserLogRecovery {
   ) async throws(StoreError) {
     if isCovered(place) { return }
     var records: [SummaryEntry]?
-    if place.entry.hasSummary, let summary = await reader.summary(
-      of: place.segment, entry: place.entry)
+    if place.entry.hasSummary,
+      let summary = await reader.summary(
+        of: place.segment, entry: place.entry)
     {
       records = summary.records
       report.summaryRecordCount += summary.records.count

@@ -35,7 +35,7 @@ struct MemoryPlan {
 
   /// Shards of an index of this budget: at most 16 K entries each when it is full.
   var shardCount: Int {
-    RecordIndex.shardCount(forExpectedKeyCount: indexByteLimit / 20)
+    RecordIndex.shardCount(forKeyCountUpTo: indexByteLimit / 20)
   }
 
   /// A quarter of what the machine or the control group allows, at most 1 GiB.
