@@ -148,9 +148,11 @@ struct CrashJudge {
         guard problemCount < 5 else { return }
         imageCount += 1
         guard let found = await recover(image) else { continue }
-        for violation in oracle.check(recovered: found, image: image) {
-          report(image, violation)
+        let violations = oracle.check(recovered: found, image: image)
+        if !violations.isEmpty, problemCount == 0 {
+          print(await ImageDump.describe(image.image))
         }
+        for violation in violations { report(image, violation) }
       }
     }
   }
@@ -231,7 +233,12 @@ struct CrashJudge {
     for second in later {
       let reopened = try await Harness.open(second.makeDevice(delivery: .inline))
       let again = try await Harness.contents(reopened)
-      for violation in store.oracle.check(recovered: again, image: second) {
+      let violations = store.oracle.check(recovered: again, image: second)
+      if !violations.isEmpty, problemCount == 0 {
+        print("before:\n" + (await ImageDump.describe(image.image)))
+        print("after:\n" + (await ImageDump.describe(second.image)))
+      }
+      for violation in violations {
         report(image, "after going on, \(second.summary): \(violation)")
       }
       try await reopened.close()
