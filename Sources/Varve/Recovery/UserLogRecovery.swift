@@ -108,19 +108,25 @@ struct UserLogRecovery {
     SegmentReader(device: device, geometry: geometry, uuid: superblock.uuid, hashKey: hashKey)
   }
 
-  /// Whether the checkpoint already has everything in a sealed segment.
-  private func isCovered(_ place: Place) -> Bool {
+  /// Whether the checkpoint already has everything in a segment, sealed or still open: it lies
+  /// before the place where the replay begins. Replaying it would put older records over newer ones
+  /// that only the checkpoint names.
+  private func isCovered(
+    _ segment: SegmentIndex, _ generation: Generation, firstSequence: SequenceNumber
+  ) -> Bool {
     guard let checkpoint else { return false }
-    let generation = checkpoint.generations[Int(place.segment.rawValue)]
-    return generation == place.entry.generation && checkpoint.root.replaySegment != place.segment
-      && place.firstSequence <= checkpoint.root.cutSequence
+    return checkpoint.generations[Int(segment.rawValue)] == generation
+      && checkpoint.root.replaySegment != segment
+      && firstSequence <= checkpoint.root.cutSequence
   }
 
   private func replaySealed(
     _ place: Place, _ places: [Place], into index: inout RecoveredIndex,
     _ result: inout UserLogReplay, _ report: inout RecoveryReport
   ) async throws(StoreError) {
-    if isCovered(place) { return }
+    if isCovered(place.segment, place.entry.generation, firstSequence: place.firstSequence) {
+      return
+    }
     var records: [SummaryEntry]?
     if place.entry.hasSummary,
       let summary = await reader.summary(
@@ -207,7 +213,7 @@ struct UserLogRecovery {
   ) throws(StoreError) {
     var hasGap = false
     var previous: SegmentScan?
-    for scan in scans {
+    for (position, scan) in scans.enumerated() {
       if scan.hasFrames, !isContinuation(scan, of: previous) { hasGap = true }
       let isDamage = hasGap && evidence > result.lastSequence
       if !hasGap || isDamage, scan.hasFrames {
@@ -218,7 +224,9 @@ struct UserLogRecovery {
         drop(scan, &report)
         result.emptySegments.append(scan.segment)
       }
-      if !scan.leftovers.frames.isEmpty || scan.leftovers.damagedPageCount > 0 {
+      let hasLeftovers = !scan.leftovers.frames.isEmpty || scan.leftovers.damagedPageCount > 0
+      let next = scans[(position + 1)...].first(where: \.hasFrames)
+      if hasLeftovers, !isWhole(scan, before: next) {
         try applyLeftovers(scan, evidence: evidence, into: &index, &result, &report)
         hasGap = true
       }
@@ -247,11 +255,24 @@ struct UserLogRecovery {
       && header.predecessorFrameChecksum == previous.lastFrameChecksum
   }
 
+  /// Whether the segment behind names exactly this end of the chain. Then nothing is missing here,
+  /// and pages behind the end are remains of an earlier open, whose cut the superblock may no
+  /// longer name.
+  private func isWhole(_ scan: SegmentScan, before next: SegmentScan?) -> Bool {
+    guard let header = next?.header else { return false }
+    return header.predecessor == scan.segment && header.predecessorGeneration == scan.generation
+      && Int(header.predecessorEndPageCount.rawValue) == scan.endPage
+      && header.predecessorFrameChecksum == scan.lastFrameChecksum
+  }
+
   private func apply(
     _ scan: SegmentScan, into index: inout RecoveredIndex, _ result: inout UserLogReplay,
     _ report: inout RecoveryReport
   ) throws(StoreError) {
-    try index.apply(scan.records.filter { isBehindCheckpoint($0, in: scan.segment) })
+    let firstSequence = scan.header?.firstSequence ?? .zero
+    if !isCovered(scan.segment, scan.generation, firstSequence: firstSequence) {
+      try index.apply(scan.records.filter { isBehindCheckpoint($0, in: scan.segment) })
+    }
     if let root = checkpoint?.root, root.replaySegment == scan.segment,
       root.replayGeneration == scan.generation, scan.endPage < Int(root.replayPageCount.rawValue)
     {
