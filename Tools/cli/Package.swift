@@ -59,15 +59,30 @@ let package = Package(
     .executableTarget(
       name: "session-service",
       dependencies: [
+        "Console",
         .product(name: "Varve", package: "varve"),
         .product(name: "VarveLifecycle", package: "varve"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ],
       swiftSettings: strict),
     .testTarget(name: "ConsoleTests", dependencies: ["Console"], swiftSettings: testing),
     .testTarget(
       name: "KvctlTests", dependencies: ["Console", "kvctl", "session-service"],
+      swiftSettings: testing),
+    .testTarget(
+      name: "LifecycleTests",
+      dependencies: [
+        .product(name: "Varve", package: "varve"),
+        .product(name: "VarveIO", package: "varve"),
+        .product(name: "VarveLifecycle", package: "varve"),
+        .product(name: "VarveTesting", package: "varve"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
+      ],
       swiftSettings: testing),
   ],
   swiftLanguageModes: [.v6]
