@@ -54,6 +54,13 @@ extension StoreCore {
   func write(
     key: RawSpan, value: RawSpan?, condition: WriteCondition, durability: Durability
   ) async throws(StoreError) -> WriteOutcome {
+    if condition == .always {
+      guard let value else {
+        return try await delete(key, durability: durability).map { .applied(sequence: $0) }
+          ?? .refused(currentSequence: nil)
+      }
+      return .applied(sequence: try await put(key, value, durability: durability))
+    }
     try requireWritable()
     try checkLimits(key: key, valueByteCount: value?.byteCount ?? 0)
     let hash = KeyHash(of: key, keyedBy: hashKey)
@@ -61,15 +68,19 @@ extension StoreCore {
       if Task.isCancelled { throw .cancelledTask }
       let current = try await currentRecord(hash: hash, key: key)
       guard holds(condition, for: current) else {
-        if let error = await settleRecord(at: current.location, level: durability) { throw error }
+        if let error = await settleRecord(at: current.place.location, level: durability) {
+          throw error
+        }
         return .refused(currentSequence: current.sequence)
       }
       if value == nil, current.sequence == nil {
-        if let error = await settleRecord(at: current.location, level: durability) { throw error }
+        if let error = await settleRecord(at: current.place.location, level: durability) {
+          throw error
+        }
         return .refused(currentSequence: nil)
       }
       let attempt = await attempt(
-        hash: hash, key: key, value: value, expected: current.location, durability: durability)
+        hash: hash, key: key, value: value, expected: current.place, durability: durability)
       switch attempt {
       case .acknowledged(let sequence):
         if value == nil { counters.add(counters.deletes) } else { counters.add(counters.puts) }
@@ -85,7 +96,7 @@ extension StoreCore {
   /// The current record of a key, for a condition.
   struct CurrentRecord {
     /// What the index names: compared again under the log's lock.
-    var location: RecordLocation
+    var place: RecordPlace
     /// nil where the key has no value.
     var sequence: UInt64?
   }
@@ -95,20 +106,21 @@ extension StoreCore {
   ) async throws(StoreError) -> CurrentRecord {
     while true {
       let location = RecordLocation(rawValue: index.find(hash))
+      let place = log.place(of: location)
       if location == .none || location.isTombstone {
         try requireUnsuspicious(sequence: nil)
-        return CurrentRecord(location: location, sequence: nil)
+        return CurrentRecord(place: place, sequence: nil)
       }
       let record = try await fetch(hash: hash, key: key)
       // A record that is replaced while it is read says nothing about the one in its place.
-      guard index.find(hash) == location.rawValue else { continue }
-      return CurrentRecord(location: location, sequence: record?.sequence)
+      guard log.place(of: RecordLocation(rawValue: index.find(hash))) == place else { continue }
+      return CurrentRecord(place: place, sequence: record?.sequence)
     }
   }
 
   func holds(_ condition: WriteCondition, for current: CurrentRecord) -> Bool {
     switch condition {
-    case .none: true
+    case .always: true
     case .ifAbsent: current.sequence == nil
     case .ifSequence(let sequence): current.sequence == sequence
     }
@@ -138,20 +150,22 @@ extension StoreCore {
 
   /// Appends a record and waits for its frame, where the level asks for that.
   private func attempt(
-    hash: KeyHash, key: RawSpan, value: RawSpan?, expected: RecordLocation?,
+    hash: KeyHash, key: RawSpan, value: RawSpan?, expected: RecordPlace?,
     durability: Durability
   ) async -> Attempt {
     // The index line comes into this CPU's cache before the log's lock is taken.
     _ = index.find(hash)
     guard durability > .buffered else {
-      return append(hash: hash, key: key, value: value, expected: expected) { result, _, _ in
-        StoreCore.attempt(result)
-      }
+      return append(
+        hash: hash, key: key, value: value, expected: expected, durability: durability
+      ) { result, _, _ in StoreCore.attempt(result) }
     }
     var outcome = Attempt.changed
     let error: StoreError? = await suspend { waiter in
-      outcome = append(hash: hash, key: key, value: value, expected: expected) {
-        result, state, actions in log.wait(for: result, waiter, durability, &state, &actions)
+      outcome = append(
+        hash: hash, key: key, value: value, expected: expected, durability: durability
+      ) { result, state, actions in
+        log.wait(for: result, waiter, durability, &state, &actions)
       }
     }
     if let error { return .failed(error) }
@@ -160,7 +174,8 @@ extension StoreCore {
 
   /// Compresses the value and appends the record under the log's lock.
   private func append(
-    hash: KeyHash, key: RawSpan, value: RawSpan?, expected: RecordLocation?,
+    hash: KeyHash, key: RawSpan, value: RawSpan?, expected: RecordPlace?,
+    durability: Durability,
     then body: (AppendResult, inout LogState, inout LogActions) -> Attempt
   ) -> Attempt {
     withStored(value) { stored, valueByteCount, isCompressed in
@@ -172,7 +187,8 @@ extension StoreCore {
           valueByteCount: valueByteCount))
       return log.withLog { state, actions in
         let result = log.append(
-          record, key: key, storedValue: stored, expected: expected, &state, &actions)
+          record, key: key, storedValue: stored, expected: expected, level: durability, &state,
+          &actions)
         return body(result, &state, &actions)
       }
     }

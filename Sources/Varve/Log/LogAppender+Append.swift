@@ -9,6 +9,14 @@ struct PreparedRecord {
   var isDelete: Bool { header.kind == .tombstone }
 }
 
+/// Where a record was when a condition was checked. A location alone may come to name another
+/// record once its segment is used again; with the generation it names one record for ever.
+struct RecordPlace: Hashable {
+  var location: RecordLocation
+  /// The generation of its segment; zero where there is no record.
+  var generation: Generation
+}
+
 /// What became of an attempt to append.
 enum AppendResult {
   /// In the frame, with this (last) sequence number.
@@ -24,21 +32,21 @@ enum AppendResult {
 }
 
 extension LogAppender {
-  /// Appends one record. `expected` is the location that the index must still name, or nil for a
+  /// Appends one record. `expected` is the record that the index must still name, or nil for a
   /// blind write.
   func append(
-    _ record: PreparedRecord, key: RawSpan, storedValue: RawSpan, expected: RecordLocation?,
-    _ state: inout LogState, _ actions: inout LogActions
+    _ record: PreparedRecord, key: RawSpan, storedValue: RawSpan, expected: RecordPlace?,
+    level: Durability, _ state: inout LogState, _ actions: inout LogActions
   ) -> AppendResult {
     if record.isDelete || expected != nil {
       let current = RecordLocation(rawValue: index.find(record.hash))
-      if let expected, current != expected { return .changed }
+      if let expected, place(of: current) != expected { return .changed }
       if record.isDelete, current == .none || current.isTombstone {
         return .nothingToDelete(frame: state.frames.last { $0.contains(current.page) })
       }
     }
     let frame: Frame
-    switch makeRoom(CollectionOfOne(record), &state, &actions) {
+    switch makeRoom(CollectionOfOne(record), level, &state, &actions) {
     case .ready(let ready): frame = ready
     case .mustWait(let reason): return .mustWait(reason)
     case .failed(let error): return .failed(error)
@@ -54,10 +62,10 @@ extension LogAppender {
   /// Appends the records of a batch to one frame.
   func append(
     _ records: [PreparedRecord], operations: [Batch.Operation], storedValues: [[UInt8]],
-    _ state: inout LogState, _ actions: inout LogActions
+    level: Durability, _ state: inout LogState, _ actions: inout LogActions
   ) -> AppendResult {
     let frame: Frame
-    switch makeRoom(records, &state, &actions) {
+    switch makeRoom(records, level, &state, &actions) {
     case .ready(let ready): frame = ready
     case .mustWait(let reason): return .mustWait(reason)
     case .failed(let error): return .failed(error)
@@ -78,6 +86,14 @@ extension LogAppender {
     } catch {
       return .failed(LogAppender.indexFull(error))
     }
+  }
+
+  /// The record that a location names right now.
+  func place(of location: RecordLocation) -> RecordPlace {
+    RecordPlace(
+      location: location,
+      generation: geometry.segment(containing: location.page).map(segments.generation(of:))
+        ?? Generation(0))
   }
 
   static func indexFull(_ error: IndexFull) -> StoreError {
@@ -124,7 +140,7 @@ extension LogAppender {
 
   /// Finds or opens a frame in which all the records fit together.
   private func makeRoom(
-    _ records: some Collection<PreparedRecord>, _ state: inout LogState,
+    _ records: some Collection<PreparedRecord>, _ level: Durability, _ state: inout LogState,
     _ actions: inout LogActions
   ) -> Room {
     switch state.mode {
@@ -153,7 +169,7 @@ extension LogAppender {
           endPage: current.nextPage + layout.pageCount, additionalRecordCount: records.count,
           in: geometry)
         {
-          guard let frame = openFrame(pageCount: layout.pageCount, &state) else {
+          guard let frame = openFrame(pageCount: layout.pageCount, level, &state) else {
             return .mustWait(.memory)
           }
           return .ready(frame)
@@ -220,7 +236,6 @@ extension LogAppender {
     guard let current = state.current else { return }
     let finished = FinishedSegment(
       segment: current.segment, generation: current.generation,
-      predecessor: current.header?.predecessor ?? .none,
       endPageCount: PageCount(UInt32(current.nextPage)),
       lastFrameChecksum: current.chainChecksum, summary: current.summary,
       lastFrameIdentifier: state.nextFrameIdentifier - 1)
@@ -231,13 +246,14 @@ extension LogAppender {
 
   /// Opens a frame of at least `pageCount` pages at the end of the current segment, or nil where
   /// the memory for it is in use.
-  func openFrame(pageCount: Int, _ state: inout LogState) -> Frame? {
+  func openFrame(pageCount: Int, _ level: Durability, _ state: inout LogState) -> Frame? {
     guard let current = state.current else { return nil }
     let roomPages =
       Int(geometry.framePageLimit(summaryPages: PageCount(1)).rawValue) - current.nextPage
     let standard = min(LogAppender.framePageCount, max(1, Int(geometry.segmentPageCount.rawValue)))
     let wanted = max(pageCount, min(standard, max(1, roomPages)))
-    guard let buffer = takeBuffer(pageCount: wanted, standard: standard, &state) else {
+    guard let buffer = takeBuffer(pageCount: wanted, standard: standard, level, &state)
+    else {
       return nil
     }
     let frame = Frame(
@@ -251,11 +267,14 @@ extension LogAppender {
   }
 
   private func takeBuffer(
-    pageCount: Int, standard: Int, _ state: inout LogState
+    pageCount: Int, standard: Int, _ level: Durability, _ state: inout LogState
   ) -> PageBuffer? {
     let byteCount = (max(pageCount, standard) + 1) * Limits.pageByteCount
+    // What is queued ahead of a durable write is bounded, and `buffered` writers wait first: a
+    // quarter of the memory is not for them.
+    let limit = level == .buffered ? bufferByteLimit / 4 * 3 : bufferByteLimit
     // One frame may always be open, however large, or a large value could never be written.
-    guard state.bufferByteCount == 0 || state.bufferByteCount + byteCount <= bufferByteLimit
+    guard state.bufferByteCount == 0 || state.bufferByteCount + byteCount <= limit
     else { return nil }
     state.bufferByteCount += byteCount
     if pageCount <= standard, let buffer = state.freeBuffers.popLast() { return buffer }

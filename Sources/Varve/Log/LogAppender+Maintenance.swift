@@ -21,6 +21,11 @@ extension LogAppender {
     state.withLock { $0.sequenceCeiling = ceiling }
   }
 
+  /// What the next frames carry of the clock that expiry will go by. It never goes back.
+  func advanceClock(toMilliseconds milliseconds: UInt64) {
+    state.withLock { $0.clockMilliseconds = max($0.clockMilliseconds, milliseconds) }
+  }
+
   /// Whether the log wants another segment made ready. Few may wait to be sealed, because each
   /// keeps its summary in memory.
   var needsSegment: Bool {
@@ -168,7 +173,7 @@ extension LogAppender {
     guard
       current.hasRoom(
         endPage: current.nextPage + 1, additionalRecordCount: 0, in: geometry),
-      openFrame(pageCount: 1, &state) != nil
+      openFrame(pageCount: 1, .durable, &state) != nil
     else { return }
     closeOpenFrame(&state)
   }

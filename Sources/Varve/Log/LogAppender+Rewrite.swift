@@ -16,8 +16,6 @@ extension LogAppender {
     var segment: SegmentIndex
     /// Pages of it that count: what lies before the failed frame.
     var endPageCount: PageCount
-    /// The checksum of the last frame that counts.
-    var frameChecksum: UInt32
     /// The last frame that is on the device.
     var writtenFrameIdentifier: UInt64
     /// Segments in which only frames that move lie: they are freed.
@@ -45,14 +43,13 @@ extension LogAppender {
       return RewritePlan(
         segment: failed.segment,
         endPageCount: PageCount(UInt32(failed.ordinal == 0 ? 0 : failed.pageInSegment)),
-        frameChecksum: failed.previousChecksum,
         writtenFrameIdentifier: state.writtenCount > 0
           ? state.frames[state.writtenCount - 1].identifier : 0,
         abandoned: abandoned, pageCount: moving.reduce(0) { $0 + $1.pageCount },
         predecessor: failed.ordinal == 0
           ? nil
           : FinishedSegment(
-            segment: failed.segment, generation: failed.generation, predecessor: .none,
+            segment: failed.segment, generation: failed.generation,
             endPageCount: PageCount(UInt32(failed.pageInSegment)),
             lastFrameChecksum: failed.previousChecksum, summary: SummaryBuilder(),
             lastFrameIdentifier: failed.identifier - 1))

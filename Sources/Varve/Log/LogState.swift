@@ -1,4 +1,5 @@
 import VarveFormat
+import VarveIO
 
 /// What the log's lock protects.
 struct LogState {
@@ -94,10 +95,14 @@ enum WaitReason {
   case maintenance
 }
 
-/// What is to be done once the lock is released: requests to submit and writers to resume.
+/// What is to be done once the lock is released: requests to submit, writers to resume, and what
+/// to tell the caller's logger and listeners, which may do anything.
 struct LogActions {
   var submissions: [Frame] = []
-  var mustFlush = false
+  /// The flush to submit: the last frame that it covers.
+  var flushCovers: UInt64?
+  var writeFailure: IOError?
+  var poisonReason: String?
   var resumptions: [(waiter: WriteWaiter, error: StoreError?)] = []
   var needsMaintenance = false
   var hasQuietWork = false

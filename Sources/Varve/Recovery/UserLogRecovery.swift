@@ -90,6 +90,9 @@ struct UserLogRecovery {
         try await replaySealed(place, places, into: &index, &result, &report)
       }
     }
+    if places.contains(where: { $0.scan?.readFailure != nil }) {
+      result.suspect = SuspectRange(ceiling: SequenceNumber(UInt64.max))
+    }
     if progress.evidence > result.lastSequence {
       noteLoss(SequenceNumber(progress.evidence.rawValue + 1), &result, &report)
       result.lastSequence = progress.evidence
@@ -248,6 +251,12 @@ struct UserLogRecovery {
       report.readByteCount += UInt64(scan.readPageCount * Limits.pageByteCount)
       progress(geometry.segmentByteCount)
       places[position].scan = scan
+      if let failure = scan.readFailure {
+        // An error of the device is no end of a log: what lay there may have been acknowledged.
+        report.findings.append(
+          "segment \(place.segment.rawValue) cannot be read from page \(scan.endPage) on "
+            + "(\(failure)); all keys are suspect")
+      }
     }
     return places
   }

@@ -24,7 +24,7 @@ struct MemoryPlan {
           + "\(budget)")
     }
     self.budget = budget
-    bufferByteLimit = min(max(2 << 20, budget / 8), 16 << 20)
+    bufferByteLimit = min(max(2 << 20, budget / 8), 8 << 20)
     indexByteLimit = budget - bufferByteLimit - budget / 16
   }
 
