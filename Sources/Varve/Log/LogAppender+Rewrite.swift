@@ -33,6 +33,7 @@ extension LogAppender {
       closeOpenFrame(&state)
       guard let failed = state.frames.dropFirst(state.writtenCount).first else {
         state.mode = .running
+        state.needsRoomCheck = true
         return nil
       }
       let moving = state.frames[state.writtenCount...]

@@ -44,6 +44,8 @@ struct LogState {
   var isFull = false
   /// Whether not even the reserve has a segment left.
   var isExhausted = false
+  /// Whether sequence numbers came since writers that wait for room last tried.
+  var needsRoomCheck = false
 
   var lastSequence = SequenceNumber.zero
   /// Sequence numbers up to here may be used: the superblock says so durably.

@@ -134,11 +134,7 @@ extension Maintenance {
       if log.recordCountSinceCheckpoint > Maintenance.checkpointAtCloseRecordCount {
         _ = await writeCheckpoint()
       }
-      if let error = try await settle(through: nil) {
-        _ = log.close()
-        return error
-      }
-      let end = log.close()
+      guard let end = try await endLog() else { return .poisonedStore }
       try await releaseUnusedSegments(end)
       superblock.shutdown = .clean
       superblock.lastSequence = end.lastSequence
@@ -155,6 +151,15 @@ extension Maintenance {
     } catch {
       log.poison("the store could not be closed: \(error)")
       return StoreError(.io, "the store could not be marked clean: \(error)")
+    }
+  }
+
+  /// Settles until the log can be closed; nil where it is poisoned. Writes that had begun before
+  /// the store began to close may still come in; new ones are refused, so this ends.
+  private func endLog() async throws(IOError) -> LogEnd? {
+    while true {
+      if try await settle(through: nil) != nil { return nil }
+      if let end = log.close() { return end }
     }
   }
 
