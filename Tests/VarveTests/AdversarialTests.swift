@@ -55,6 +55,15 @@ final class GateDevice: BlockDevice {
 
   var heldCount: Int { state.withLock { $0.held.count } }
 
+  /// Fails the request that was held first.
+  func failFirst() {
+    let first = state.withLock { $0.held.removeFirst() }
+    first.complete(
+      IOError(
+        operation: first.operation, byteOffset: first.byteOffset, byteCount: first.byteCount,
+        errorNumber: EIO))
+  }
+
   /// Lets everything go, now and from now on.
   func release() {
     let held = state.withLock { state in
@@ -157,6 +166,8 @@ final class SharedCount: Sendable {
     try await store.put(bytes("k"), bytes("v1", 11000))
     try await store.put(bytes("z"), bytes("z"), durability: .written)
     #expect(store.core.log.state.withLock { $0.current?.segment.rawValue } == 0)
+    #expect(await until { store.core.log.hasNextSegment(forPuts: true) })
+    try await Task.sleep(nanoseconds: 20_000_000)
     let flushCount = SharedCount()
     let (sealed, failed) = (start(0, 6)..<start(1, 0), start(1, 4)..<start(1, 8))
     let hasFailed = SharedCount()
@@ -297,6 +308,35 @@ final class SharedCount: Sendable {
     #expect(isDone, "\(left.value) writers never return after close()")
   }
 
+  // MARK: Flushes
+
+  /// Nothing is acknowledged on a flush that overlaps with one that failed.
+  @Test func aFlushBesideOneThatFailedProvesNothing() async throws {
+    let device = GateDevice(try await formatted(2 << 20, segment: 32 << 10))
+    let store = try await Harness.open(device)
+    try await store.put(bytes("a"), bytes("a", 11000))
+    #expect(await until { store.core.log.hasNextSegment(forPuts: true) })
+    try await Task.sleep(nanoseconds: 20_000_000)
+    device.install { $0.operation == .flush ? .hold : .pass }
+    // Enters the next segment: maintenance opens another, and its flush is held.
+    try await store.put(bytes("b"), bytes("b", 11000), durability: .written)
+    #expect(await until { device.heldCount == 1 })
+    let (acknowledged, failed) = (SharedCount(), SharedCount())
+    let key = bytes("c")
+    Task {
+      do {
+        try await store.put(key, key)
+        acknowledged.add(1)
+      } catch { failed.add(1) }
+    }
+    #expect(await until { device.heldCount == 2 })
+    device.failFirst()
+    device.release()
+    #expect(await until { acknowledged.value + failed.value == 1 })
+    #expect(failed.value == 1)
+    try? await store.close()
+  }
+
   // MARK: Space
 
   /// Writes resume by themselves when space returns, whatever the level of the deletes.
@@ -400,7 +440,9 @@ final class SharedCount: Sendable {
 
   /// A summary entry whose location is 0.
   @Test func aSummaryThatNamesPageZeroIsNoTrap() async {
-    await #expect(processExitsWith: .success) {
+    let result = await #expect(
+      processExitsWith: .success, observing: [\.standardErrorContent]
+    ) {
       let image = try await AdversarialTests.image { image, superblock in
         let geometry = superblock.geometry
         for page in [6, 7] as [UInt64] {
@@ -432,6 +474,7 @@ final class SharedCount: Sendable {
       let store = try? await Harness.open(RAMDevice(image: image, delivery: .background))
       try? await store?.close()
     }
+    if let result { print(String(decoding: result.standardErrorContent, as: UTF8.self)) }
   }
 
   private static func write(_ superblock: Superblock, to image: inout SparseImage) {
@@ -446,7 +489,9 @@ final class SharedCount: Sendable {
 
   /// A checkpoint root whose counts overflow what is computed from them.
   @Test func aRootWithHugeCountsIsNoTrap() async {
-    await #expect(processExitsWith: .success) {
+    let result = await #expect(
+      processExitsWith: .success, observing: [\.standardErrorContent]
+    ) {
       let image = try await AdversarialTests.image { image, superblock in
         guard let reference = superblock.checkpoint else { throw FormatError.blank }
         let place = reference.rootPage.rawValue * 4096
@@ -469,5 +514,6 @@ final class SharedCount: Sendable {
       }
       _ = try? await StoreCore.recoveryPlan(device: RAMDevice(image: image, delivery: .inline))
     }
+    if let result { print(String(decoding: result.standardErrorContent, as: UTF8.self)) }
   }
 }
