@@ -52,12 +52,11 @@ extension StoreCore {
 
   /// A put or, with a nil value, a delete, if the condition holds.
   func write(
-    key: [UInt8], value: [UInt8]?, condition: WriteCondition, durability: Durability
+    key: RawSpan, value: RawSpan?, condition: WriteCondition, durability: Durability
   ) async throws(StoreError) -> WriteOutcome {
     try requireWritable()
-    // SAFETY: the bytes of an array of bytes have no padding.
-    try unsafe checkLimits(key: key.span.bytes, valueByteCount: value?.count ?? 0)
-    let hash = unsafe KeyHash(of: key.span.bytes, keyedBy: hashKey)
+    try checkLimits(key: key, valueByteCount: value?.byteCount ?? 0)
+    let hash = KeyHash(of: key, keyedBy: hashKey)
     while true {
       if Task.isCancelled { throw .cancelledTask }
       let current = try await currentRecord(hash: hash, key: key)
@@ -69,13 +68,12 @@ extension StoreCore {
         if let error = await settleRecord(at: current.location, level: durability) { throw error }
         return .refused(currentSequence: nil)
       }
-      let attempt = await unsafe attempt(
-        hash: hash, key: key.span.bytes, value: value?.span.bytes, expected: current.location,
-        durability: durability)
+      let attempt = await attempt(
+        hash: hash, key: key, value: value, expected: current.location, durability: durability)
       switch attempt {
       case .acknowledged(let sequence):
         if value == nil { counters.add(counters.deletes) } else { counters.add(counters.puts) }
-        counters.add(counters.userBytes, key.count + (value?.count ?? 0))
+        counters.add(counters.userBytes, key.byteCount + (value?.byteCount ?? 0))
         return .applied(sequence: sequence.rawValue)
       case .failed(let error): throw error
       case .mustWait(let reason): try await waitForSpace(reason)
@@ -93,7 +91,7 @@ extension StoreCore {
   }
 
   func currentRecord(
-    hash: KeyHash, key: [UInt8]
+    hash: KeyHash, key: RawSpan
   ) async throws(StoreError) -> CurrentRecord {
     while true {
       let location = RecordLocation(rawValue: index.find(hash))
@@ -101,8 +99,7 @@ extension StoreCore {
         try requireUnsuspicious(sequence: nil)
         return CurrentRecord(location: location, sequence: nil)
       }
-      // SAFETY: the bytes of an array of bytes have no padding.
-      let record = unsafe try await fetch(hash: hash, key: key.span.bytes)
+      let record = try await fetch(hash: hash, key: key)
       // A record that is replaced while it is read says nothing about the one in its place.
       guard index.find(hash) == location.rawValue else { continue }
       return CurrentRecord(location: location, sequence: record?.sequence)
@@ -139,49 +136,76 @@ extension StoreCore {
     case failed(StoreError)
   }
 
-  /// Appends a record and waits for its frame.
+  /// Appends a record and waits for its frame, where the level asks for that.
   private func attempt(
     hash: KeyHash, key: RawSpan, value: RawSpan?, expected: RecordLocation?,
     durability: Durability
   ) async -> Attempt {
+    // The index line comes into this CPU's cache before the log's lock is taken.
+    _ = index.find(hash)
+    guard durability > .buffered else {
+      return append(hash: hash, key: key, value: value, expected: expected) { result, _, _ in
+        StoreCore.attempt(result)
+      }
+    }
     var outcome = Attempt.changed
     let error: StoreError? = await suspend { waiter in
-      withStored(value) { stored, valueByteCount, isCompressed in
-        let record = PreparedRecord(
-          hash: hash,
-          header: RecordHeader(
-            sequence: .zero, kind: value == nil ? .tombstone : .put, isCompressed: isCompressed,
-            keyByteCount: key.byteCount, storedByteCount: stored.byteCount,
-            valueByteCount: valueByteCount))
-        log.withLog { state, actions in
-          let result = log.append(
-            record, key: key, storedValue: stored, expected: expected, &state, &actions)
-          outcome = log.wait(for: result, waiter, durability, &state, &actions)
-        }
+      outcome = append(hash: hash, key: key, value: value, expected: expected) {
+        result, state, actions in log.wait(for: result, waiter, durability, &state, &actions)
       }
     }
     if let error { return .failed(error) }
     return outcome
   }
 
+  /// Compresses the value and appends the record under the log's lock.
+  private func append(
+    hash: KeyHash, key: RawSpan, value: RawSpan?, expected: RecordLocation?,
+    then body: (AppendResult, inout LogState, inout LogActions) -> Attempt
+  ) -> Attempt {
+    withStored(value) { stored, valueByteCount, isCompressed in
+      let record = PreparedRecord(
+        hash: hash,
+        header: RecordHeader(
+          sequence: .zero, kind: value == nil ? .tombstone : .put, isCompressed: isCompressed,
+          keyByteCount: key.byteCount, storedByteCount: stored.byteCount,
+          valueByteCount: valueByteCount))
+      return log.withLog { state, actions in
+        let result = log.append(
+          record, key: key, storedValue: stored, expected: expected, &state, &actions)
+        return body(result, &state, &actions)
+      }
+    }
+  }
+
+  /// What an append came to, where nobody waits for its frame.
+  static func attempt(_ result: AppendResult) -> Attempt {
+    switch result {
+    case .appended(_, let sequence): .acknowledged(sequence)
+    case .nothingToDelete: .nothingToDelete
+    case .mustWait(let reason): .mustWait(reason)
+    case .changed: .changed
+    case .failed(let error): .failed(error)
+    }
+  }
+
   /// Lends a value as it is stored: as an LZ4 block where that saves enough.
-  private func withStored(
+  private func withStored<Result>(
     _ value: RawSpan?,
-    _ body: (_ stored: RawSpan, _ valueByteCount: Int, _ isCompressed: Bool) -> Void
-  ) {
+    _ body: (_ stored: RawSpan, _ valueByteCount: Int, _ isCompressed: Bool) -> Result
+  ) -> Result {
     guard let value else { return body(RawSpan(), 0, false) }
     guard options.compression, value.byteCount >= ValueCodec.minimumByteCount else {
       return body(value, value.byteCount, false)
     }
     let capacity = ValueCodec.worthwhileByteCount(value.byteCount)
-    unsafe withUnsafeTemporaryAllocation(byteCount: capacity, alignment: 16) { scratch in
+    return unsafe withUnsafeTemporaryAllocation(byteCount: capacity, alignment: 16) { scratch in
       // SAFETY: the scratch memory lives as long as this closure, and LZ4 only writes to it.
       var output = unsafe MutableRawSpan(_unsafeBytes: scratch)
-      if let byteCount = ValueCodec.compress(value, into: &output) {
-        body(output.bytes.extracting(0..<byteCount), value.byteCount, true)
-      } else {
-        body(value, value.byteCount, false)
+      guard let byteCount = ValueCodec.compress(value, into: &output) else {
+        return body(value, value.byteCount, false)
       }
+      return body(output.bytes.extracting(0..<byteCount), value.byteCount, true)
     }
   }
 
@@ -214,25 +238,11 @@ extension LogAppender {
     _ state: inout LogState, _ actions: inout LogActions
   ) -> StoreCore.Attempt {
     switch result {
-    case .appended(let frame, let sequence):
+    case .appended(let frame, _), .nothingToDelete(.some(let frame)):
       register(waiter, for: frame, level: level, &state, &actions)
-      return .acknowledged(sequence)
-    case .nothingToDelete(let frame):
-      if let frame {
-        register(waiter, for: frame, level: level, &state, &actions)
-      } else {
-        actions.resumptions.append((waiter, nil))
-      }
-      return .nothingToDelete
-    case .mustWait(let reason):
+    case .nothingToDelete(nil), .mustWait, .changed, .failed:
       actions.resumptions.append((waiter, nil))
-      return .mustWait(reason)
-    case .changed:
-      actions.resumptions.append((waiter, nil))
-      return .changed
-    case .failed(let error):
-      actions.resumptions.append((waiter, nil))
-      return .failed(error)
     }
+    return StoreCore.attempt(result)
   }
 }

@@ -38,18 +38,17 @@ extension LogAppender {
       }
     }
     let frame: Frame
-    switch makeRoom([record], &state, &actions) {
+    switch makeRoom(CollectionOfOne(record), &state, &actions) {
     case .ready(let ready): frame = ready
     case .mustWait(let reason): return .mustWait(reason)
     case .failed(let error): return .failed(error)
     }
     do throws(IndexFull) {
-      try index.prepareInsert(record.hash)
+      let sequence = try publish(record, key: key, storedValue: storedValue, in: frame, &state)
+      return .appended(frame: frame, sequence: sequence)
     } catch {
       return .failed(LogAppender.indexFull(error))
     }
-    let sequence = publish(record, key: key, storedValue: storedValue, in: frame, &state)
-    return .appended(frame: frame, sequence: sequence)
   }
 
   /// Appends the records of a batch to one frame.
@@ -64,20 +63,21 @@ extension LogAppender {
     case .failed(let error): return .failed(error)
     }
     do throws(IndexFull) {
+      // Room for all of them first: a batch is never published in part.
       try index.prepareInserts(records.map(\.hash))
+      var sequence = state.lastSequence
+      for index in records.indices {
+        let key = operations[index].key
+        let storedValue = storedValues[index]
+        // SAFETY: the bytes of an array of bytes have no padding.
+        sequence = unsafe try publish(
+          records[index], key: key.span.bytes, storedValue: storedValue.span.bytes, in: frame,
+          &state)
+      }
+      return .appended(frame: frame, sequence: sequence)
     } catch {
       return .failed(LogAppender.indexFull(error))
     }
-    var sequence = state.lastSequence
-    for index in records.indices {
-      let key = operations[index].key
-      let storedValue = storedValues[index]
-      // SAFETY: the bytes of an array of bytes have no padding.
-      sequence = unsafe publish(
-        records[index], key: key.span.bytes, storedValue: storedValue.span.bytes, in: frame,
-        &state)
-    }
-    return .appended(frame: frame, sequence: sequence)
   }
 
   static func indexFull(_ error: IndexFull) -> StoreError {
@@ -86,31 +86,31 @@ extension LogAppender {
       "the index would exceed the memory budget: raise memoryBudget, or delete keys (\(error))")
   }
 
-  /// Takes the sequence number, encodes, and lets readers see the record.
+  /// Lets readers see the record, takes its sequence number and encodes it. The index comes first,
+  /// since it alone can refuse. A reader that finds the new location meanwhile asks for the frame
+  /// under the log's lock, and so waits until the record is there.
+  ///
+  /// - Throws: `IndexFull`; nothing changed.
   private func publish(
     _ record: PreparedRecord, key: RawSpan, storedValue: RawSpan, in frame: Frame,
     _ state: inout LogState
-  ) -> SequenceNumber {
-    let sequence = SequenceNumber(state.lastSequence.rawValue + 1)
-    state.lastSequence = sequence
+  ) throws(IndexFull) -> SequenceNumber {
     var header = record.header
-    header.sequence = sequence
     var trial = frame.layout
     let placement = trial.place(header.recordByteCount)
     let location = frame.location(of: placement, isTombstone: record.isDelete)
+    let old = RecordLocation(rawValue: try index.upsert(record.hash, location.rawValue))
+    let sequence = SequenceNumber(state.lastSequence.rawValue + 1)
+    state.lastSequence = sequence
+    header.sequence = sequence
     frame.append(header, key: key, storedValue: storedValue)
     state.current?.summary.append(
       SummaryEntry(
         hash: record.hash, sequence: sequence, location: location,
         expiryMilliseconds: header.expiryMilliseconds))
     segments.addLive(location)
-    do throws(IndexFull) {
-      let old = RecordLocation(rawValue: try index.upsert(record.hash, location.rawValue))
-      if old != .none { frame.superseded.append(old) }
-      segments.noteIndexed(location, insteadOf: old)
-    } catch {
-      preconditionFailure("the index had made room for this entry")
-    }
+    if old != .none { frame.superseded.append(old) }
+    segments.noteIndexed(location, insteadOf: old)
     state.activityCount &+= 1
     state.recordCountSinceCheckpoint += 1
     return sequence
@@ -124,7 +124,8 @@ extension LogAppender {
 
   /// Finds or opens a frame in which all the records fit together.
   private func makeRoom(
-    _ records: [PreparedRecord], _ state: inout LogState, _ actions: inout LogActions
+    _ records: some Collection<PreparedRecord>, _ state: inout LogState,
+    _ actions: inout LogActions
   ) -> Room {
     switch state.mode {
     case .running: break
@@ -173,7 +174,9 @@ extension LogAppender {
     preconditionFailure("no frame was found although a segment was free")
   }
 
-  private func fits(_ records: [PreparedRecord], in frame: Frame, _ state: LogState) -> Bool {
+  private func fits(
+    _ records: some Collection<PreparedRecord>, in frame: Frame, _ state: borrowing LogState
+  ) -> Bool {
     guard let current = state.current else { return false }
     var layout = frame.layout
     for record in records { _ = layout.place(record.header.recordByteCount) }

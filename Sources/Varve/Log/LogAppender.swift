@@ -3,7 +3,7 @@
 // and publishes it in the index; then it waits for the frame. Files in the order of a put:
 //
 //   LogAppender+Append   a record into the open frame
-//   GroupCommit          frames to the device, completions in order, flushes, acknowledgement
+//   LogAppender+GroupCommit  frames to the device, completions in order, flushes, acknowledgement
 //   LogAppender+Rewrite  what happens when a write fails
 //
 // Invariants:
