@@ -16,6 +16,9 @@ enum Harness {
   /// `VARVE_CHECK_INTERVAL=1` runs them for all.
   static func checkInterval(_ usual: Int) -> Int { variable("VARVE_CHECK_INTERVAL") ?? usual }
 
+  /// Whether `VARVE_LONG_TESTS` asks for the long form of tests that have one.
+  static let isLong = variable("VARVE_LONG_TESTS") != nil
+
   /// The seeds of a test; `VARVE_SEED_OFFSET` makes them others, for long searches.
   static func seeds(_ range: ClosedRange<UInt64>) -> [UInt64] {
     range.map { $0 + UInt64(variable("VARVE_SEED_OFFSET") ?? 0) }
