@@ -20,8 +20,12 @@ struct SuspectRange: Hashable {
 struct UserLogReplay {
   /// Segments of the user stream in the order of the log.
   var order: [SegmentIndex] = []
-  /// Open segments whose frames count, in order: the last is where the log goes on.
+  /// Open segments whose frames count, in order: the last is where the log goes on, if
+  /// `endsInOpenSegment`.
   var openScans: [SegmentScan] = []
+  /// Whether the last segment that counts is open. A failed write seals its segment at once, so
+  /// that a sealed segment may follow an open one.
+  var endsInOpenSegment = false
   /// Open segments without a frame that counts: they are freed.
   var emptySegments: [SegmentIndex] = []
   var lastSequence = SequenceNumber.zero
@@ -97,9 +101,15 @@ struct UserLogRecovery {
       noteLoss(SequenceNumber(progress.evidence.rawValue + 1), &result, &report)
       result.lastSequence = progress.evidence
     }
+    let lastSegment = places.last { $0.scan == nil || !isEmpty($0.segment, result) }?.segment
+    result.endsInOpenSegment = lastSegment == result.openScans.last?.segment && lastSegment != nil
     judgeCleanEnd(&result, &report)
     result.order.removeAll { result.emptySegments.contains($0) }
     return result
+  }
+
+  private func isEmpty(_ segment: SegmentIndex, _ result: UserLogReplay) -> Bool {
+    result.emptySegments.contains(segment)
   }
 
   /// All segments of the user stream, oldest first.
