@@ -3,8 +3,8 @@ import Varve
 import VarveFormat
 
 @Suite struct IndexScaleTests {
-  /// Memory per key while a quarter of a million keys (a million in a long run) come in, which no moment of growth may spoil, and the
-  /// longest that one insert took (printed: a time is no test).
+  /// Memory per key while a quarter of a million keys (a million in a long run) come in, which no
+  /// moment of growth may spoil, and the longest that one insert took (printed: a time is no test).
   @Test func memoryPerKeyAndTheLongestInsert() throws {
     let keyCount = Harness.isLong ? 1_050_000 : 262_500
     let shardCount = RecordIndex.shardCount(forKeyCountUpTo: keyCount)
