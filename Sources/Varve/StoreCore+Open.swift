@@ -219,7 +219,9 @@ extension StoreCore {
     for scan in replay.openScans {
       var summary = SummaryBuilder()
       for record in scan.records { summary.append(record) }
-      if scan.segment == replay.openScans.last?.segment {
+      // DURABILITY: the log goes on only behind everything that counts; records appended to an
+      // open segment before a sealed one would be replayed before it, and lose against it.
+      if replay.endsInOpenSegment, scan.segment == replay.openScans.last?.segment {
         state.current = OpenSegment(
           segment: scan.segment, generation: scan.generation,
           firstPage: superblock.geometry.firstPage(of: scan.segment), isReserve: false,
@@ -238,6 +240,7 @@ extension StoreCore {
         state.predecessor = state.finished.last
       }
     }
+    if !replay.endsInOpenSegment { state.predecessor = nil }
     return state
   }
 

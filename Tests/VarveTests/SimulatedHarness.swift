@@ -16,6 +16,9 @@ enum Harness {
   /// `VARVE_CHECK_INTERVAL=1` runs them for all.
   static func checkInterval(_ usual: Int) -> Int { variable("VARVE_CHECK_INTERVAL") ?? usual }
 
+  /// Whether `VARVE_LONG_TESTS` asks for the long form of tests that have one.
+  static let isLong = variable("VARVE_LONG_TESTS") != nil
+
   /// The seeds of a test; `VARVE_SEED_OFFSET` makes them others, for long searches.
   static func seeds(_ range: ClosedRange<UInt64>) -> [UInt64] {
     range.map { $0 + UInt64(variable("VARVE_SEED_OFFSET") ?? 0) }
@@ -173,13 +176,15 @@ struct CrashJudge {
       if store.recoveryReport.outcome == .degraded {
         report(image, "no damage, yet degraded: \(store.recoveryReport.findings)")
       }
-      if random.once(in: Harness.checkInterval(8)) { try await checkStability(image, found, device.copy()) }
+      let often = Harness.checkInterval(8)
+      if random.once(in: often) { try await checkStability(image, found, device.copy()) }
       try await store.close()
-      if random.once(in: Harness.checkInterval(8)) { try await checkStability(image, found, device.copy()) }
-      if random.once(in: 8 * Harness.checkInterval(8)) { try await checkNested(image, found) }
-      if random.once(in: Harness.checkInterval(8)) { try await checkGoesOn(image, found) }
+      if random.once(in: often) { try await checkStability(image, found, device.copy()) }
+      if random.once(in: 8 * often) { try await checkNested(image, found) }
+      if random.once(in: often) { try await checkGoesOn(image, found) }
       return found
     } catch {
+      if problemCount == 0 { print(await ImageDump.describe(image.image)) }
       report(image, "recovery failed: \(error)")
       return nil
     }
@@ -223,7 +228,13 @@ struct CrashJudge {
       try await Harness.open(device), on: device, oracle: Oracle(contents: found))
     let start = device.eventCount
     var writer = ScriptWriter(store, seed: random.next())
-    for _ in 0..<3 { try await writer.anyStep(keyCount: 4, byteCounts: [40, 3000]) }
+    for _ in 0..<3 {
+      do {
+        try await writer.anyStep(keyCount: 4, byteCounts: [40, 3000])
+      } catch let error as StoreError where error.code == .full {
+        // The image is of a full store: refused, which the oracle was told.
+      }
+    }
     let history = device.history
     try await store.store.close()
     let later = CrashEnumerator(

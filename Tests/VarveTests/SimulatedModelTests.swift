@@ -119,7 +119,7 @@ import Varve
       byteCount: 8 << 20, segmentByteCount: seed % 2 == 0 ? 32 << 10 : 128 << 10)
     var model = Model(
       store: testing.store, device: testing.device, random: SeededGenerator(seed: seed))
-    for round in 0..<12 {
+    for round in 0..<(Harness.isLong ? 12 : 4) {
       do {
         for _ in 0..<60 { try await model.step() }
         try await model.compare()

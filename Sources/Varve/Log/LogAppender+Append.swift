@@ -210,8 +210,7 @@ extension LogAppender {
   }
 
   /// Goes on in a fresh segment. The one before it waits to be sealed.
-  ///
-  /// - Parameter firstSequence: the first number that will lie there; nil for the next one.
+  /// `firstSequence` is the first number that will lie there, nil for the next one.
   func enter(
     _ next: PreparedSegment, firstSequence: SequenceNumber? = nil, _ state: inout LogState
   ) {

@@ -20,8 +20,12 @@ struct SuspectRange: Hashable {
 struct UserLogReplay {
   /// Segments of the user stream in the order of the log.
   var order: [SegmentIndex] = []
-  /// Open segments whose frames count, in order: the last is where the log goes on.
+  /// Open segments whose frames count, in order: the last is where the log goes on, if
+  /// `endsInOpenSegment`.
   var openScans: [SegmentScan] = []
+  /// Whether the last segment that counts is open. A failed write seals its segment at once, so
+  /// that a sealed segment may follow an open one.
+  var endsInOpenSegment = false
   /// Open segments without a frame that counts: they are freed.
   var emptySegments: [SegmentIndex] = []
   var lastSequence = SequenceNumber.zero
@@ -60,6 +64,9 @@ struct UserLogRecovery {
     var previous: SegmentScan?
     /// What is known to have been flushed: the highest sequence number that any witness names.
     var evidence = SequenceNumber.zero
+    /// Up to here nothing can be missing: segment headers name their predecessors, and those are
+    /// whole or were freed, so what they held has been superseded.
+    var accounted = SequenceNumber.zero
   }
 
   func replay(
@@ -73,9 +80,9 @@ struct UserLogRecovery {
     }
     let places = await scanOpen(await places(), &report)
     result.order = places.map(\.segment)
-    for scan in places.compactMap(\.scan) {
-      progress.evidence = max(
-        progress.evidence, scan.durableWatermark, scan.leftovers.durableWatermark)
+    let scans = places.compactMap(\.scan)
+    for scan in scans {
+      progress.evidence = max(progress.evidence, witnessed(by: scan, among: scans))
     }
     // DURABILITY: in the order of the log, whatever the table calls a segment: a failed write seals
     // the segment in which it lay while those before it still wait to be sealed.
@@ -90,16 +97,19 @@ struct UserLogRecovery {
         try await replaySealed(place, places, into: &index, &result, &report)
       }
     }
-    if places.contains(where: { $0.scan?.readFailure != nil }) {
-      result.suspect = SuspectRange(ceiling: SequenceNumber(UInt64.max))
-    }
-    if progress.evidence > result.lastSequence {
+    if progress.evidence > max(result.lastSequence, progress.accounted) {
       noteLoss(SequenceNumber(progress.evidence.rawValue + 1), &result, &report)
       result.lastSequence = progress.evidence
     }
+    let lastSegment = places.last { $0.scan == nil || !isEmpty($0.segment, result) }?.segment
+    result.endsInOpenSegment = lastSegment == result.openScans.last?.segment && lastSegment != nil
     judgeCleanEnd(&result, &report)
     result.order.removeAll { result.emptySegments.contains($0) }
     return result
+  }
+
+  private func isEmpty(_ segment: SegmentIndex, _ result: UserLogReplay) -> Bool {
+    result.emptySegments.contains(segment)
   }
 
   /// All segments of the user stream, oldest first.
@@ -251,14 +261,21 @@ struct UserLogRecovery {
       report.readByteCount += UInt64(scan.readPageCount * Limits.pageByteCount)
       progress(geometry.segmentByteCount)
       places[position].scan = scan
-      if let failure = scan.readFailure {
-        // An error of the device is no end of a log: what lay there may have been acknowledged.
-        report.findings.append(
-          "segment \(place.segment.rawValue) cannot be read from page \(scan.endPage) on "
-            + "(\(failure)); all keys are suspect")
-      }
     }
     return places
+  }
+
+  /// The highest sequence number that the frames of a segment show to have been flushed.
+  ///
+  /// Without its header a segment cannot say that what came before it has been freed. Where no
+  /// other open segment could miss anything, its watermarks then speak of its own frames only.
+  private func witnessed(by scan: SegmentScan, among scans: [SegmentScan]) -> SequenceNumber {
+    let watermark = max(scan.durableWatermark, scan.leftovers.durableWatermark)
+    let isAlone = !scans.contains { $0.segment != scan.segment && $0.hasFrames }
+    guard scan.header == nil, isAlone else { return watermark }
+    let records = scan.leftovers.frames.filter { $0.header.recordCount > 0 }
+    guard let first = records.map(\.header.firstSequence).min() else { return .zero }
+    return watermark.rawValue + 1 >= first.rawValue ? watermark : .zero
   }
 
   /// Applies an open segment, unless it lies behind a gap that no witness calls damage.
@@ -267,8 +284,13 @@ struct UserLogRecovery {
     into index: inout RecoveredIndex, _ result: inout UserLogReplay,
     _ report: inout RecoveryReport
   ) throws(StoreError) {
-    if scan.hasFrames, !isContinuation(scan, of: progress.previous) { progress.hasGap = true }
-    let isDamage = progress.hasGap && progress.evidence > result.lastSequence
+    let continues = isContinuation(scan, of: progress.previous)
+    if scan.hasFrames, !continues { progress.hasGap = true }
+    if continues, !progress.hasGap, let first = scan.header?.firstSequence.rawValue, first > 0 {
+      progress.accounted = max(progress.accounted, SequenceNumber(first - 1))
+    }
+    let isDamage =
+      progress.hasGap && progress.evidence > max(result.lastSequence, progress.accounted)
     if !progress.hasGap || isDamage, scan.hasFrames {
       if isDamage {
         noteLoss(scan.header?.firstSequence ?? progress.evidence, &result, &report)
@@ -279,8 +301,14 @@ struct UserLogRecovery {
       drop(scan, &report)
       result.emptySegments.append(scan.segment)
     }
+    let isEndNamed = isEndNamed(of: scan, in: later)
+    // DURABILITY: what cannot be read is never a tail, or going on would overwrite it.
+    if let failure = scan.readFailure, !isEndNamed {
+      report.findings.append("segment \(scan.segment.rawValue) cannot be read: \(failure)")
+      noteLoss(SequenceNumber(superblock.sequenceCeiling.rawValue + 1), &result, &report)
+    }
     let hasLeftovers = !scan.leftovers.frames.isEmpty || scan.leftovers.damagedPageCount > 0
-    if hasLeftovers, !isEndNamed(of: scan, in: later) {
+    if hasLeftovers, !isEndNamed {
       try applyLeftovers(scan, evidence: progress.evidence, into: &index, &result, &report)
       progress.hasGap = true
     }
