@@ -1,5 +1,5 @@
-// A store as a service of swift-service-lifecycle. Behind the package trait `Lifecycle`: who does not
-// ask for it does not resolve that package either.
+// A store as a service of swift-service-lifecycle. Behind the package trait `Lifecycle`: who does
+// not ask for it does not resolve that package either.
 
 import Varve
 
