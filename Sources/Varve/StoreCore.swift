@@ -29,6 +29,8 @@ final class StoreCore: Sendable {
   /// nil in a store that is open for reading only.
   let maintenance: Maintenance?
   let isReadOnly: Bool
+  /// Segments that hold nothing, as found: all that a store open for reading knows of them.
+  private let foundFreeSegmentCount: Int
   private let lifecycle = Mutex(Lifecycle.open)
 
   private enum Lifecycle {
@@ -65,6 +67,7 @@ final class StoreCore: Sendable {
     suspect = recovered.replay.suspect
     self.maintenance = maintenance
     self.isReadOnly = isReadOnly
+    foundFreeSegmentCount = recovered.table.entries.count { $0.entry.state == .free }
   }
 
   /// Throws once closing has begun.
@@ -201,7 +204,7 @@ final class StoreCore: Sendable {
     result.flushCount = counters.value(counters.flushes)
     result.freedSegmentCount = counters.value(counters.freedSegments)
     result.segmentCount = Int(geometry.segmentCount)
-    result.freeSegmentCount = maintenance?.freeSegmentCount ?? 0
+    result.freeSegmentCount = maintenance?.freeSegmentCount ?? foundFreeSegmentCount
     result.reservedSegmentCount = Maintenance.reserve(segmentCount: geometry.segmentCount)
     result.indexByteCount = index.reservedByteCount
     result.cacheByteCount = cache.byteCount

@@ -1,5 +1,5 @@
-// A store as a service of swift-service-lifecycle. Behind the package trait `Lifecycle`, so that who
-// does not ask for it does not resolve that package either.
+// A store as a service of swift-service-lifecycle. Behind the package trait `Lifecycle`: who does
+// not ask for it does not resolve that package either.
 
 import Varve
 
@@ -7,8 +7,8 @@ import Varve
   import ServiceLifecycle
 
   extension Store: Service {
-    /// Keeps the store open until the service group shuts down gracefully, then drains and closes it:
-    /// accepted work is finished, made durable, and the store marked clean.
+    /// Keeps the store open until the service group shuts down gracefully, then drains and closes
+    /// it: accepted work is finished, made durable, and the store marked clean.
     ///
     /// List the store before the services that use it: a group shuts down in reverse order, so the
     /// store is drained after its last user has stopped. It is closed, too, when the task is

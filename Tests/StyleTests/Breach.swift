@@ -1,6 +1,6 @@
 import Testing
 
-/// A place that breaks a rule. Recorded as such, so that a failure shows the place and not the file.
+/// A place that breaks a rule: a failure shows the place, not the whole file.
 struct Breach: Hashable {
   let text: String
 

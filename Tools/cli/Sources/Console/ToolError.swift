@@ -55,8 +55,13 @@ public struct ToolError: Error, Hashable, Sendable {
       default: .failure
       }
     let named = subject.map { error.message.contains($0) ? "" : $0 + ": " } ?? ""
+    // What the library calls a remedy has a name on the command line.
+    let remedy =
+      error.code == .inUse
+      ? " (--wait SECONDS)" : error.message.contains("force") ? " (--force)" : ""
     self.init(
-      status, code: error.code.rawValue, named + error.message, byteOffset: error.byteOffset)
+      status, code: error.code.rawValue, named + error.message + remedy,
+      byteOffset: error.byteOffset)
   }
 
   /// A command line that makes no sense.

@@ -37,6 +37,10 @@ import Testing
     let verified = try ToolProcess.kvctl("verify", store, "--directory", tree, "--json")
     #expect(verified.status == 0, "\(verified.text)")
     #expect(try verified.json["same"]?.integer == 5)
+    let stat = try ToolProcess.kvctl("stat", store, "--json").json["stat"]
+    #expect(stat?["keys"]?.integer == 5)
+    // Counts as they are, also in a store that is open for reading.
+    #expect((stat?["freeSegments"]?.integer ?? 0) > 200)
     #expect(try ToolProcess.kvctl("get", store, "fffe41", "--hex").status == 0)
 
     let dump = try ToolProcess.kvctl("dump", store)
