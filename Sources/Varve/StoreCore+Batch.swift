@@ -14,19 +14,19 @@ extension StoreCore {
     guard !batch.isEmpty else { return .applied(lastSequence: log.lastSequence.rawValue) }
     while true {
       if Task.isCancelled { throw .cancelledTask }
-      var expected: [(index: Int, location: RecordLocation)] = []
+      var expected: [(index: Int, place: RecordPlace)] = []
       for (index, operation) in batch.operations.enumerated()
-      where operation.condition != .none {
+      where operation.condition != .always {
         // SAFETY: the bytes of an array of bytes have no padding.
         let current = unsafe try await currentRecord(
           hash: prepared.records[index].hash, key: operation.key.span.bytes)
         guard holds(operation.condition, for: current) else {
-          if let error = await settleRecord(at: current.location, level: durability) {
+          if let error = await settleRecord(at: current.place.location, level: durability) {
             throw error
           }
           return .refused(operationIndex: index)
         }
-        expected.append((index, current.location))
+        expected.append((index, current.place))
       }
       switch await attempt(batch, prepared, expected: expected, durability: durability) {
       case .acknowledged(let sequence):
@@ -99,19 +99,20 @@ extension StoreCore {
 
   private func attempt(
     _ batch: Batch, _ prepared: PreparedBatch,
-    expected: [(index: Int, location: RecordLocation)], durability: Durability
+    expected: [(index: Int, place: RecordPlace)], durability: Durability
   ) async -> Attempt {
     var outcome = Attempt.changed
     let error: StoreError? = await suspend { waiter in
       log.withLog { state, actions in
         let isUnchanged = expected.allSatisfy {
-          index.find(prepared.records[$0.index].hash) == $0.location.rawValue
+          let location = RecordLocation(rawValue: index.find(prepared.records[$0.index].hash))
+          return log.place(of: location) == $0.place
         }
         let result =
           isUnchanged
           ? log.append(
             prepared.records, operations: batch.operations, storedValues: prepared.storedValues,
-            &state, &actions) : .changed
+            level: durability, &state, &actions) : .changed
         outcome = log.wait(for: result, waiter, durability, &state, &actions)
       }
     }

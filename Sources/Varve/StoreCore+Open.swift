@@ -219,7 +219,6 @@ extension StoreCore {
     for scan in replay.openScans {
       var summary = SummaryBuilder()
       for record in scan.records { summary.append(record) }
-      let predecessor = scan.header?.predecessor ?? .none
       if scan.segment == replay.openScans.last?.segment {
         state.current = OpenSegment(
           segment: scan.segment, generation: scan.generation,
@@ -232,7 +231,7 @@ extension StoreCore {
       } else {
         state.finished.append(
           FinishedSegment(
-            segment: scan.segment, generation: scan.generation, predecessor: predecessor,
+            segment: scan.segment, generation: scan.generation,
             endPageCount: PageCount(UInt32(scan.endPage)),
             lastFrameChecksum: scan.lastFrameChecksum, summary: summary,
             lastFrameIdentifier: 0))

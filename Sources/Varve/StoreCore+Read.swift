@@ -120,6 +120,8 @@ extension StoreCore {
     switch result {
     case .cancelled: throw .cancelledTask
     case .failed(let error):
+      // A device that is closing refuses reads; that is no fault of the record.
+      try requireOpen()
       guard isConfirmed(read.location, &lookup) else { return nil }
       counters.add(counters.corruptReads)
       throw StoreError(

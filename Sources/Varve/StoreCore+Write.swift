@@ -1,5 +1,5 @@
-// put: check the limits, hash, compress, append to the log (which publishes the record), wait for the
-// level asked for. Nothing is read, except where a condition asks for the current record.
+// put: check the limits, hash, compress, append to the log (which publishes the record), wait for
+// the level asked for. Nothing is read, except where a condition asks for the current record.
 
 import Synchronization
 import VarveFormat
@@ -54,6 +54,13 @@ extension StoreCore {
   func write(
     key: RawSpan, value: RawSpan?, condition: WriteCondition, durability: Durability
   ) async throws(StoreError) -> WriteOutcome {
+    if condition == .always {
+      guard let value else {
+        return try await delete(key, durability: durability).map { .applied(sequence: $0) }
+          ?? .refused(currentSequence: nil)
+      }
+      return .applied(sequence: try await put(key, value, durability: durability))
+    }
     try requireWritable()
     try checkLimits(key: key, valueByteCount: value?.byteCount ?? 0)
     let hash = KeyHash(of: key, keyedBy: hashKey)
@@ -61,15 +68,19 @@ extension StoreCore {
       if Task.isCancelled { throw .cancelledTask }
       let current = try await currentRecord(hash: hash, key: key)
       guard holds(condition, for: current) else {
-        if let error = await settleRecord(at: current.location, level: durability) { throw error }
+        if let error = await settleRecord(at: current.place.location, level: durability) {
+          throw error
+        }
         return .refused(currentSequence: current.sequence)
       }
       if value == nil, current.sequence == nil {
-        if let error = await settleRecord(at: current.location, level: durability) { throw error }
+        if let error = await settleRecord(at: current.place.location, level: durability) {
+          throw error
+        }
         return .refused(currentSequence: nil)
       }
       let attempt = await attempt(
-        hash: hash, key: key, value: value, expected: current.location, durability: durability)
+        hash: hash, key: key, value: value, expected: current.place, durability: durability)
       switch attempt {
       case .acknowledged(let sequence):
         if value == nil { counters.add(counters.deletes) } else { counters.add(counters.puts) }
@@ -85,7 +96,7 @@ extension StoreCore {
   /// The current record of a key, for a condition.
   struct CurrentRecord {
     /// What the index names: compared again under the log's lock.
-    var location: RecordLocation
+    var place: RecordPlace
     /// nil where the key has no value.
     var sequence: UInt64?
   }
@@ -95,20 +106,21 @@ extension StoreCore {
   ) async throws(StoreError) -> CurrentRecord {
     while true {
       let location = RecordLocation(rawValue: index.find(hash))
+      let place = log.place(of: location)
       if location == .none || location.isTombstone {
         try requireUnsuspicious(sequence: nil)
-        return CurrentRecord(location: location, sequence: nil)
+        return CurrentRecord(place: place, sequence: nil)
       }
       let record = try await fetch(hash: hash, key: key)
       // A record that is replaced while it is read says nothing about the one in its place.
-      guard index.find(hash) == location.rawValue else { continue }
-      return CurrentRecord(location: location, sequence: record?.sequence)
+      guard log.place(of: RecordLocation(rawValue: index.find(hash))) == place else { continue }
+      return CurrentRecord(place: place, sequence: record?.sequence)
     }
   }
 
   func holds(_ condition: WriteCondition, for current: CurrentRecord) -> Bool {
     switch condition {
-    case .none: true
+    case .always: true
     case .ifAbsent: current.sequence == nil
     case .ifSequence(let sequence): current.sequence == sequence
     }
@@ -136,49 +148,80 @@ extension StoreCore {
     case failed(StoreError)
   }
 
-  /// Appends a record and waits for its frame.
+  /// Appends a record and waits for its frame, where the level asks for that.
   private func attempt(
-    hash: KeyHash, key: RawSpan, value: RawSpan?, expected: RecordLocation?,
+    hash: KeyHash, key: RawSpan, value: RawSpan?, expected: RecordPlace?,
     durability: Durability
   ) async -> Attempt {
+    // The index line comes into this CPU's cache before the log's lock is taken.
+    _ = index.find(hash)
+    guard durability > .buffered else {
+      return append(
+        hash: hash, key: key, value: value, expected: expected, durability: durability
+      ) { result, _, _ in StoreCore.attempt(result) }
+    }
     var outcome = Attempt.changed
     let error: StoreError? = await suspend { waiter in
-      withStored(value) { stored, valueByteCount, isCompressed in
-        let record = PreparedRecord(
-          hash: hash,
-          header: RecordHeader(
-            sequence: .zero, kind: value == nil ? .tombstone : .put, isCompressed: isCompressed,
-            keyByteCount: key.byteCount, storedByteCount: stored.byteCount,
-            valueByteCount: valueByteCount))
-        log.withLog { state, actions in
-          let result = log.append(
-            record, key: key, storedValue: stored, expected: expected, &state, &actions)
-          outcome = log.wait(for: result, waiter, durability, &state, &actions)
-        }
+      outcome = append(
+        hash: hash, key: key, value: value, expected: expected, durability: durability
+      ) { result, state, actions in
+        log.wait(for: result, waiter, durability, &state, &actions)
       }
     }
     if let error { return .failed(error) }
     return outcome
   }
 
+  /// Compresses the value and appends the record under the log's lock.
+  private func append(
+    hash: KeyHash, key: RawSpan, value: RawSpan?, expected: RecordPlace?,
+    durability: Durability,
+    then body: (AppendResult, inout LogState, inout LogActions) -> Attempt
+  ) -> Attempt {
+    withStored(value) { stored, valueByteCount, isCompressed in
+      let record = PreparedRecord(
+        hash: hash,
+        header: RecordHeader(
+          sequence: .zero, kind: value == nil ? .tombstone : .put, isCompressed: isCompressed,
+          keyByteCount: key.byteCount, storedByteCount: stored.byteCount,
+          valueByteCount: valueByteCount))
+      return log.withLog { state, actions in
+        let result = log.append(
+          record, key: key, storedValue: stored, expected: expected, level: durability, &state,
+          &actions)
+        return body(result, &state, &actions)
+      }
+    }
+  }
+
+  /// What an append came to, where nobody waits for its frame.
+  static func attempt(_ result: AppendResult) -> Attempt {
+    switch result {
+    case .appended(_, let sequence): .acknowledged(sequence)
+    case .nothingToDelete: .nothingToDelete
+    case .mustWait(let reason): .mustWait(reason)
+    case .changed: .changed
+    case .failed(let error): .failed(error)
+    }
+  }
+
   /// Lends a value as it is stored: as an LZ4 block where that saves enough.
-  private func withStored(
+  private func withStored<Result>(
     _ value: RawSpan?,
-    _ body: (_ stored: RawSpan, _ valueByteCount: Int, _ isCompressed: Bool) -> Void
-  ) {
+    _ body: (_ stored: RawSpan, _ valueByteCount: Int, _ isCompressed: Bool) -> Result
+  ) -> Result {
     guard let value else { return body(RawSpan(), 0, false) }
     guard options.compression, value.byteCount >= ValueCodec.minimumByteCount else {
       return body(value, value.byteCount, false)
     }
     let capacity = ValueCodec.worthwhileByteCount(value.byteCount)
-    unsafe withUnsafeTemporaryAllocation(byteCount: capacity, alignment: 16) { scratch in
+    return unsafe withUnsafeTemporaryAllocation(byteCount: capacity, alignment: 16) { scratch in
       // SAFETY: the scratch memory lives as long as this closure, and LZ4 only writes to it.
       var output = unsafe MutableRawSpan(_unsafeBytes: scratch)
-      if let byteCount = ValueCodec.compress(value, into: &output) {
-        body(output.bytes.extracting(0..<byteCount), value.byteCount, true)
-      } else {
-        body(value, value.byteCount, false)
+      guard let byteCount = ValueCodec.compress(value, into: &output) else {
+        return body(value, value.byteCount, false)
       }
+      return body(output.bytes.extracting(0..<byteCount), value.byteCount, true)
     }
   }
 
@@ -211,25 +254,11 @@ extension LogAppender {
     _ state: inout LogState, _ actions: inout LogActions
   ) -> StoreCore.Attempt {
     switch result {
-    case .appended(let frame, let sequence):
+    case .appended(let frame, _), .nothingToDelete(.some(let frame)):
       register(waiter, for: frame, level: level, &state, &actions)
-      return .acknowledged(sequence)
-    case .nothingToDelete(let frame):
-      if let frame {
-        register(waiter, for: frame, level: level, &state, &actions)
-      } else {
-        actions.resumptions.append((waiter, nil))
-      }
-      return .nothingToDelete
-    case .mustWait(let reason):
+    case .nothingToDelete(nil), .mustWait, .changed, .failed:
       actions.resumptions.append((waiter, nil))
-      return .mustWait(reason)
-    case .changed:
-      actions.resumptions.append((waiter, nil))
-      return .changed
-    case .failed(let error):
-      actions.resumptions.append((waiter, nil))
-      return .failed(error)
     }
+    return StoreCore.attempt(result)
   }
 }

@@ -1,5 +1,5 @@
-// What a store consists of. `Store` is the handle that users hold; the background task and requests in
-// flight hold this. One file per journey: StoreCore+Write, StoreCore+Read, StoreCore+Open.
+// What a store consists of. `Store` is the handle that users hold; the background task and requests
+// in flight hold this. One file per journey: StoreCore+Write, StoreCore+Read, StoreCore+Open.
 
 import Logging
 import Synchronization
@@ -85,7 +85,7 @@ final class StoreCore: Sendable {
   func sync() async throws(StoreError) {
     try requireOpen()
     if isReadOnly { return }
-    if let error = await log.settle(.durable) { throw error }
+    if let error = await log.settle() { throw error }
   }
 
   func checkpoint() async throws(StoreError) {
@@ -111,16 +111,8 @@ final class StoreCore: Sendable {
       }
     }
     switch role {
-    case .done: return
-    case .waiting:
-      let _: StoreError? = await suspend { waiter in
-        let isDone = lifecycle.withLock { state in
-          guard case .closing(let waiters) = state else { return true }
-          state = .closing(waiters + [waiter])
-          return false
-        }
-        if isDone { waiter.resume(nil) }
-      }
+    case .done(let error): if let error { throw error }
+    case .waiting: if let error = await closingError() { throw error }
     case .first:
       let error = await finish()
       let waiters = lifecycle.withLock { state in
@@ -128,8 +120,24 @@ final class StoreCore: Sendable {
         if case .closing(let waiters) = state { return waiters }
         return []
       }
-      for waiter in waiters { waiter.resume(nil) }
+      for waiter in waiters { waiter.resume(error) }
       if let error { throw error }
+    }
+  }
+
+  /// Waits for the close that somebody else has begun.
+  private func closingError() async -> StoreError? {
+    await suspend { (waiter: WriteWaiter) in
+      let result: (isDone: Bool, error: StoreError?) = lifecycle.withLock { state in
+        switch state {
+        case .open: return (true, nil)
+        case .closing(let waiters):
+          state = .closing(waiters + [waiter])
+          return (false, nil)
+        case .closed(let error): return (true, error)
+        }
+      }
+      if result.isDone { waiter.resume(result.error) }
     }
   }
 

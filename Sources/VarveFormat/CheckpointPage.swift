@@ -1,6 +1,7 @@
-// An index checkpoint: the index's entries, the generations of all segments when it began, and a root
-// page that says how to go on from it. It fills segments of its own stream, page after page behind
-// each segment header. It is only a cache of the log: a bad page voids the checkpoint, not the data.
+// An index checkpoint: the index's entries, the generations of all segments when it began, and a
+// root page that says how to go on from it. It fills segments of its own stream, page after page
+// behind each segment header. It is only a cache of the log: a bad page voids the checkpoint, not
+// the data.
 
 /// What a page of a checkpoint holds.
 public enum CheckpointPageKind: UInt8, Hashable, Sendable {

@@ -1,5 +1,6 @@
-/// Why bytes from the device are not what they should be. What follows from it (a torn tail, damage,
-/// a foreign device) is decided by whoever reads, once for the engine and once for the checker.
+/// Why bytes from the device are not what they should be. What follows from it (a torn tail,
+/// damage, a foreign device) is decided by whoever reads, once for the engine and once for the
+/// checker.
 public enum FormatError: Error, Hashable, Sendable {
   /// Every byte of the page is zero: it was never written.
   case blank

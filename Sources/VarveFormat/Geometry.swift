@@ -21,6 +21,8 @@ public struct Geometry: Hashable, Sendable {
   public let firstSegmentPage: PageIndex
   /// The pages of one slot of one copy of the segment table.
   public let tablePageCount: PageCount
+  /// The logarithm of a segment's pages: finding a page's segment is on every path.
+  @usableFromInline let segmentPageShift: UInt64
 
   /// Lays a store out on a device.
   ///
@@ -52,6 +54,7 @@ public struct Geometry: Hashable, Sendable {
     segmentCount = UInt32(count)
     firstSegmentPage = PageIndex(first)
     tablePageCount = PageCount(UInt32(tablePages))
+    segmentPageShift = UInt64(segmentPages.trailingZeroBitCount)
   }
 
   /// Pages between the two superblock copies of one end, so that one bad spot takes only one.
@@ -111,7 +114,7 @@ public struct Geometry: Hashable, Sendable {
   @inlinable
   public func segment(containing page: PageIndex) -> SegmentIndex? {
     guard page >= firstSegmentPage else { return nil }
-    let segment = (page.rawValue - firstSegmentPage.rawValue) / UInt64(segmentPageCount.rawValue)
+    let segment = (page.rawValue - firstSegmentPage.rawValue) >> segmentPageShift
     return segment < UInt64(segmentCount) ? SegmentIndex(UInt32(segment)) : nil
   }
 

@@ -1,5 +1,6 @@
 // What every page of a segment and of the segment table begins with, and how pages are sealed and
-// verified. A structure of several pages (an extent) has one header and one checksum over all of it.
+// verified. A structure of several pages (an extent) has one header and one checksum over all of
+// it.
 
 /// The kinds of page.
 public enum PageKind: UInt8, Hashable, Sendable {

@@ -171,6 +171,7 @@ public struct RecordHeader: Hashable, Sendable {
   }
 
   private func validate(available: Int) throws(FormatError) {
+    guard sequence != .zero else { throw .malformed("sequence") }
     guard keyByteCount >= 1, keyByteCount <= Limits.maximumKeyByteCount else {
       throw .malformed("key byte count")
     }

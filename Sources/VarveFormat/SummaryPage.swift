@@ -1,5 +1,5 @@
-// A segment's footer is its summary: which keys its records are of, in two copies of pages that each
-// stand alone. It lets recovery rebuild the index without reading the records, and it is the
+// A segment's footer is its summary: which keys its records are of, in two copies of pages that
+// each stand alone. It lets recovery rebuild the index without reading the records, and it is the
 // witness that a lost page held the newest version of a key. 13 bytes a record are typical.
 
 /// One record, as the summary names it.
@@ -176,7 +176,9 @@ struct SummaryReader {
     }
     let expiry: UInt64 = control & SummaryPage.expiryBit != 0 ? try take(bytes) : 0
     guard page < Limits.maximumPageCount else { throw .malformed("summary page address") }
-    guard sequence <= Limits.maximumCounter else { throw .malformed("summary sequence") }
+    guard sequence >= 1, sequence <= Limits.maximumCounter else {
+      throw .malformed("summary sequence")
+    }
     return SummaryEntry(
       hash: KeyHash(
         fingerprint: fingerprint, selector: UInt32(selectorLow) | UInt32(selectorHigh) << 16),

@@ -1,5 +1,5 @@
-// The superblock: who the store is, how it is laid out and how it was last left. Four copies, two at
-// each end. An update writes copies 0 and 2, flushes, writes copies 1 and 3, flushes: whatever a
+// The superblock: who the store is, how it is laid out and how it was last left. Four copies, two
+// at each end. An update writes copies 0 and 2, flushes, writes copies 1 and 3, flushes: whatever a
 // crash leaves, two copies of one version are whole. At open the newest valid copy wins.
 
 /// How the store was last left.

@@ -47,8 +47,8 @@ import Glibc
     let cause = "cannot set up an AIO context for \(requestCapacity) requests: "
     switch errorNumber {
     case EAGAIN:
-      let used = readKernelText("/proc/sys/fs/aio-nr")
-      let limit = readKernelText("/proc/sys/fs/aio-max-nr")
+      let used = KernelText.read("/proc/sys/fs/aio-nr")
+      let limit = KernelText.read("/proc/sys/fs/aio-max-nr")
       return DeviceError(
         .resource, path: "", errorNumber: errorNumber,
         message: cause + "the system has no AIO requests left (fs.aio-nr \(used) of"

@@ -15,8 +15,8 @@ import CVarveAIO
 import Glibc
 import Synchronization
 
-// SAFETY: all state is atomic, behind the mutex, or in the slot table with its own rule; `submitter`
-// is used only while a slot is held.
+// SAFETY: all state is atomic, behind the mutex, or in the slot table with its own rule;
+// `submitter` is used only while a slot is held.
 @safe final class AIOShard: @unchecked Sendable {
   /// Requests held back; closed once the shard accepts nothing any more.
   struct Queue: ~Copyable {

@@ -64,7 +64,7 @@ enum KernelTables {
       hexadecimal(varve_device_major(number)) + ":" + hexadecimal(varve_device_minor(number))
       + ":\(status.st_ino)"
     // "1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF"; a waiting lock has "->" before FLOCK.
-    for line in (text ?? readKernelText("/proc/locks")).split(separator: "\n") {
+    for line in (text ?? KernelText.read("/proc/locks")).split(separator: "\n") {
       let fields = line.split(separator: " ")
       guard fields.count >= 6, fields[1] == "FLOCK", fields[5] == file else { continue }
       return Int32(fields[4])
@@ -76,7 +76,7 @@ enum KernelTables {
   static func mountPoint(ofDevice number: UInt64, in text: String? = nil) -> String? {
     let device = "\(varve_device_major(number)):\(varve_device_minor(number))"
     // "36 35 98:0 /root /mount/point options…": spaces in the path are escaped.
-    for line in (text ?? readKernelText("/proc/self/mountinfo")).split(separator: "\n") {
+    for line in (text ?? KernelText.read("/proc/self/mountinfo")).split(separator: "\n") {
       let fields = line.split(separator: " ")
       if fields.count > 4, fields[2] == device { return String(fields[4]) }
     }

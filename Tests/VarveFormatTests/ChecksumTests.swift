@@ -119,11 +119,13 @@ import VarveFormat
       }
       Sample.seal(&span, .frameContinuation, recordCount: 1)
     }
+    var unnoticed: [Int] = []
     for bit in 0..<Limits.pageByteCount * 8 {
       page[bit / 8] ^= 1 << UInt8(bit % 8)
-      #expect(throws: FormatError.self) { try page.lend(Sample.verify) }
+      if (try? page.lend(Sample.verify)) != nil { unnoticed.append(bit) }
       page[bit / 8] ^= 1 << UInt8(bit % 8)
     }
+    #expect(unnoticed.isEmpty)
     for sector in stride(from: 0, to: Limits.pageByteCount, by: Limits.sectorByteCount) {
       var torn = page
       torn.change { $0.zero(sector..<sector + Limits.sectorByteCount) }

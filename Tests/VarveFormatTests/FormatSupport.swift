@@ -31,6 +31,11 @@ struct Seeded: RandomNumberGenerator {
     SequenceNumber(magnitude(upTo: Limits.maximumCounter))
   }
 
+  /// The sequence number of a record: the first write has 1.
+  mutating func recordSequence() -> SequenceNumber {
+    SequenceNumber(1 + magnitude(upTo: Limits.maximumCounter - 1))
+  }
+
   mutating func generation() -> Generation {
     Generation(UInt32(magnitude(upTo: UInt64(Limits.maximumGeneration))))
   }

@@ -36,14 +36,16 @@ import VarveFormat
     }
     let last = SegmentIndex(geometry.segmentCount - 1)
     let pages = UInt64(geometry.segmentPageCount.rawValue)
-    ranges.append(geometry.firstSegmentPage.rawValue..<geometry.firstPage(of: last).rawValue + pages)
+    let end = geometry.firstPage(of: last).rawValue + pages
+    ranges.append(geometry.firstSegmentPage.rawValue..<end)
     ranges.sort { $0.lowerBound < $1.lowerBound }
     for (before, after) in zip(ranges, ranges.dropFirst()) {
       #expect(before.upperBound <= after.lowerBound)
     }
     #expect(ranges.last?.upperBound == geometry.devicePageCount)
-    #expect(try Geometry(
-      deviceByteCount: geometry.deviceByteCount, segmentByteCount: segmentByteCount) == geometry)
+    let again = try Geometry(
+      deviceByteCount: geometry.deviceByteCount, segmentByteCount: segmentByteCount)
+    #expect(again == geometry)
     try checkSegments(geometry)
   }
 
@@ -64,8 +66,8 @@ import VarveFormat
     for summaryPages in [1, 2, 3] as [UInt32] where UInt64(summaryPages) * 4 <= pages {
       let limit = geometry.framePageLimit(summaryPages: PageCount(summaryPages)).rawValue
       #expect(limit >= 2 && UInt64(limit) + 2 * UInt64(summaryPages) <= pages)
-      #expect(
-        UInt32(pages) - summaryPages - limit >= max(summaryPages, geometry.summaryDistance.rawValue))
+      let distance = max(summaryPages, geometry.summaryDistance.rawValue)
+      #expect(UInt32(pages) - summaryPages - limit >= distance)
     }
     let value = geometry.maximumValueByteCount
     #expect(value > 0 && value <= Limits.maximumValueByteCount)

@@ -45,11 +45,11 @@ import VarveFormat
 
   @Test(arguments: seeds) func superblocks(seed: UInt64) {
     var random = Seeded(seed)
-    for round in 0..<20 {
+    for round in 0..<8 {
       let superblock = random.superblock()
       let page = Sample.pages { superblock.encode(into: &$0, copy: 0) }
       fuzz(
-        page, count: 500, fieldBytes: 376, seed: seed &+ UInt64(round) &* 1000,
+        page, count: 250, fieldBytes: 376, seed: seed &+ UInt64(round) &* 1000,
         seal: { Sample.resealSuperblock(&$0, at: PageIndex(0)) },
         decode: { bytes in
           var decoded = try Superblock(decoding: bytes, at: PageIndex(0))
@@ -73,7 +73,7 @@ import VarveFormat
       header.encode(into: &$0)
       Sample.seal(&$0, .segmentHeader)
     }
-    fuzz(page, count: 10_000, fieldBytes: 96, seed: seed, seal: { Sample.reseal(&$0) }) {
+    fuzz(page, count: 2000, fieldBytes: 96, seed: seed, seal: { Sample.reseal(&$0) }) {
       let pageHeader = try Sample.verify($0)
       guard pageHeader.kind == .segmentHeader else { return }
       let decoded = try SegmentHeader(decoding: $0)
@@ -84,11 +84,11 @@ import VarveFormat
 
   @Test(arguments: seeds) func frames(seed: UInt64) {
     var random = Seeded(seed)
-    for round in 0..<20 {
+    for round in 0..<8 {
       let records = (0..<6).map { _ in random.record(keyBelow: 40, valueBelow: 300) }
       let page = Sample.frame(records, random.frameHeader())
       fuzz(
-        page, count: 1000, fieldBytes: 1200, seed: seed &+ UInt64(round) &* 1000,
+        page, count: 250, fieldBytes: 1200, seed: seed &+ UInt64(round) &* 1000,
         seal: { Sample.reseal(&$0) }, decode: { try self.walk($0) })
     }
   }
@@ -120,7 +120,7 @@ import VarveFormat
     let pool = random.bytes(1 << 16)
     var refusedCount = 0
     pool.lend { bytes in
-      for _ in 0..<40_000 {
+      for _ in 0..<10_000 {
         let start = random.below(pool.count - 4096)
         let extent = bytes.extracting(start..<start + random.below(4096))
         let offset = random.below(4096) - 8
@@ -135,10 +135,10 @@ import VarveFormat
 
   @Test(arguments: seeds) func summaries(seed: UInt64) {
     var random = Seeded(seed)
-    for round in 0..<10 {
+    for round in 0..<5 {
       let page = Sample.summary(random.summaryEntries(60))[0]
       fuzz(
-        page, count: 1000, fieldBytes: 2000, seed: seed &+ UInt64(round) &* 1000,
+        page, count: 200, fieldBytes: 2000, seed: seed &+ UInt64(round) &* 1000,
         seal: { Sample.reseal(&$0) },
         decode: { bytes in
           guard try Sample.verify(bytes).kind == .summary else { return }
@@ -165,7 +165,7 @@ import VarveFormat
         table.encode(into: &$0, at: Sample.page, uuid: Sample.uuid, checksum: Sample.checksum)
       }
       fuzz(
-        page, count: 1000, fieldBytes: 700, seed: seed &+ UInt64(round) &* 1000,
+        page, count: 200, fieldBytes: 700, seed: seed &+ UInt64(round) &* 1000,
         seal: { Sample.reseal(&$0, generation: Generation(0)) },
         decode: { bytes in
           let decoded = try SegmentTablePage(
@@ -179,9 +179,9 @@ import VarveFormat
 
   @Test(arguments: seeds) func checkpoints(seed: UInt64) {
     var random = Seeded(seed)
-    let entries = Array((0..<100).map { _ in
+    let entries = (0..<100).map { _ in
       CheckpointEntry(hash: random.keyHash(), location: random.location())
-    })
+    }
     let generations = (0..<200).map { _ in random.generation() }
     let root = random.checkpointRoot()
     let pages = [
@@ -195,7 +195,7 @@ import VarveFormat
       var sealed = page
       sealed.change { Sample.seal(&$0, .checkpoint) }
       fuzz(
-        sealed, count: 5000, fieldBytes: 600, seed: seed &+ UInt64(number),
+        sealed, count: 1000, fieldBytes: 600, seed: seed &+ UInt64(number),
         seal: { Sample.reseal(&$0) },
         decode: { bytes in
           _ = try Sample.verify(bytes)
@@ -224,7 +224,7 @@ import VarveFormat
     let pool = random.bytes(1 << 17)
     var acceptedCount = 0
     pool.lend { bytes in
-      for _ in 0..<5000 {
+      for _ in 0..<1500 {
         let start = random.below(pool.count - 2 * 4096)
         let page = bytes.extracting(start..<start + 4096)
         acceptedCount += acceptances(of: page)

@@ -53,7 +53,7 @@ import VarveFormat
 
   @Test(arguments: seeds) func segmentHeader(seed: UInt64) throws {
     var random = Seeded(seed)
-    for _ in 0..<500 {
+    for _ in 0..<200 {
       let header = random.segmentHeader()
       let page = Sample.pages {
         header.encode(into: &$0)
@@ -68,7 +68,7 @@ import VarveFormat
   /// Frames of one page with as many records as fit, and of one large record.
   @Test(arguments: seeds) func frames(seed: UInt64) throws {
     var random = Seeded(seed)
-    for round in 0..<300 {
+    for round in 0..<90 {
       var records = [random.record(keyBelow: 4096, valueBelow: 20_000)]
       if round % 3 > 0 {
         records = []
@@ -121,7 +121,7 @@ import VarveFormat
 
   @Test(arguments: seeds) func segmentTable(seed: UInt64) throws {
     var random = Seeded(seed)
-    for _ in 0..<100 {
+    for _ in 0..<30 {
       let table = random.tablePage()
       let page = Sample.pages {
         table.encode(into: &$0, at: Sample.page, uuid: Sample.uuid, checksum: Sample.checksum)
@@ -141,7 +141,7 @@ import VarveFormat
 
   @Test(arguments: seeds) func checkpoint(seed: UInt64) throws {
     var random = Seeded(seed)
-    for _ in 0..<100 {
+    for _ in 0..<30 {
       let entries = random.checkpointEntries()
       var page = Sample.pages {
         CheckpointPage.encode(entries[...], into: &$0, identifier: 9, ordinal: 4)

@@ -83,8 +83,9 @@ extension Seeded {
     let batch = flip() ? 0 : UInt32(1 + below(Limits.maximumBatchOperationCount))
     return (
       RecordHeader(
-        sequence: sequence(), kind: isTombstone ? .tombstone : .put, isCompressed: isCompressed,
-        keyByteCount: key.count, storedByteCount: stored.count, valueByteCount: value,
+        sequence: recordSequence(), kind: isTombstone ? .tombstone : .put,
+        isCompressed: isCompressed, keyByteCount: key.count, storedByteCount: stored.count,
+        valueByteCount: value,
         keyspace: UInt16(truncatingIfNeeded: next()),
         expiryMilliseconds: flip() ? 0 : max(1, next()), batchRecordCount: batch,
         batchOrdinal: batch == 0 ? 0 : UInt32(below(Int(batch)))), key, stored
@@ -106,7 +107,7 @@ extension Seeded {
     var entries: [SummaryEntry] = []
     for _ in 0..<count {
       var entry = SummaryEntry(
-        hash: keyHash(), sequence: sequence(), location: location(),
+        hash: keyHash(), sequence: recordSequence(), location: location(),
         expiryMilliseconds: flip() ? 0 : max(1, next()))
       if let last = entries.last {
         if flip() {

@@ -53,7 +53,7 @@ import Testing
   }
 
   @Test func contextsThatDoNotExistAreAClearError() throws {
-    let limit = Int(readKernelText("/proc/sys/fs/aio-max-nr")) ?? 0
+    let limit = Int(KernelText.read("/proc/sys/fs/aio-max-nr")) ?? 0
     let error = try deviceError { try AIOContext(requestCapacity: limit + 1) }
     #expect(error.code == .resource && error.errorNumber == EAGAIN)
     #expect(error.message.contains("fs.aio-max-nr \(limit)"))

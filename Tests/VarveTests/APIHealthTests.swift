@@ -47,7 +47,7 @@ import VarveTesting
     }
     #expect(store.health == .full)
     #expect(await API.code { try await store.put("more", value) } == .full)
-    #expect(await API.code { _ = try await store.put("0", value, condition: .none) } == .full)
+    #expect(await API.code { _ = try await store.put("0", value, condition: .always) } == .full)
     // A second listener is told what the first has seen.
     var second = store.events.makeAsyncIterator()
     #expect(await second.next() == .opened(store.recoveryReport))

@@ -54,7 +54,7 @@ import VarveTesting
     try await check { try await store.put(text, value.span.bytes, condition: absent) }
     try await check { try await store.put(text, value, condition: absent) }
     try await check { try await store.put(text, "v", condition: absent) }
-    #expect(try await store.put("k", "v", condition: .none).isApplied)
+    #expect(try await store.put("k", "v", condition: .always).isApplied)
     try await store.close()
   }
 
@@ -118,7 +118,7 @@ import VarveTesting
     var deletes = Batch()
     deletes.delete(first.span.bytes)
     deletes.delete(names[1])
-    deletes.delete(name(2), condition: .none)
+    deletes.delete(name(2), condition: .always)
     #expect(try await store.write(deletes).isApplied)
     #expect(store.statistics.keyCount == 6)
     try await store.close()

@@ -135,11 +135,11 @@ import VarveFormat
   }
 
   @Test func shardCountsSuitTheKeys() {
-    #expect(RecordIndex.shardCount(forExpectedKeyCount: 0) == 1)
-    #expect(RecordIndex.shardCount(forExpectedKeyCount: 5000) == 2)
-    #expect(RecordIndex.shardCount(forExpectedKeyCount: 1_000_000) == 256)
-    #expect(RecordIndex.shardCount(forExpectedKeyCount: 100_000_000) == 32_768)
-    #expect(RecordIndex.shardCount(forExpectedKeyCount: .max) == RecordIndex.maximumShardCount)
+    #expect(RecordIndex.shardCount(forKeyCountUpTo: 0) == 1)
+    #expect(RecordIndex.shardCount(forKeyCountUpTo: 20_000) == 2)
+    #expect(RecordIndex.shardCount(forKeyCountUpTo: 1_000_000) == 64)
+    #expect(RecordIndex.shardCount(forKeyCountUpTo: 100_000_000) == 8192)
+    #expect(RecordIndex.shardCount(forKeyCountUpTo: .max) == RecordIndex.maximumShardCount)
   }
 
   private func expectEqual(

@@ -7,7 +7,7 @@ import VarveFormat
   /// longest that one insert took (printed: a time is no test).
   @Test func memoryPerKeyAndTheLongestInsert() throws {
     let keyCount = 1_050_000
-    let shardCount = RecordIndex.shardCount(forExpectedKeyCount: keyCount)
+    let shardCount = RecordIndex.shardCount(forKeyCountUpTo: keyCount)
     let index = RecordIndex(shardCount: shardCount, byteLimit: 1 << 30)
     var random = IndexRandom(seed: drawSeed())
     let clock = ContinuousClock()

@@ -25,82 +25,82 @@ public struct Batch: Sendable {
 
   /// Adds a put: the key is borrowed bytes, the value borrowed bytes. The bytes are copied.
   public mutating func put(
-    _ key: RawSpan, _ value: RawSpan, condition: WriteCondition = .none
+    _ key: RawSpan, _ value: RawSpan, condition: WriteCondition = .always
   ) {
     append(key.copied(), value.copied(), condition)
   }
 
   /// Adds a put: the key is borrowed bytes, the value an array. The bytes are copied.
   public mutating func put(
-    _ key: RawSpan, _ value: [UInt8], condition: WriteCondition = .none
+    _ key: RawSpan, _ value: [UInt8], condition: WriteCondition = .always
   ) {
     append(key.copied(), value, condition)
   }
 
   /// Adds a put: the key is borrowed bytes, the value text. The bytes are copied.
   public mutating func put(
-    _ key: RawSpan, _ value: String, condition: WriteCondition = .none
+    _ key: RawSpan, _ value: String, condition: WriteCondition = .always
   ) {
     append(key.copied(), [UInt8](value.utf8), condition)
   }
 
   /// Adds a put: the key is an array, the value borrowed bytes. The bytes are copied.
   public mutating func put(
-    _ key: [UInt8], _ value: RawSpan, condition: WriteCondition = .none
+    _ key: [UInt8], _ value: RawSpan, condition: WriteCondition = .always
   ) {
     append(key, value.copied(), condition)
   }
 
   /// Adds a put: the key is an array, the value an array.
   public mutating func put(
-    _ key: [UInt8], _ value: [UInt8], condition: WriteCondition = .none
+    _ key: [UInt8], _ value: [UInt8], condition: WriteCondition = .always
   ) {
     append(key, value, condition)
   }
 
   /// Adds a put: the key is an array, the value text.
   public mutating func put(
-    _ key: [UInt8], _ value: String, condition: WriteCondition = .none
+    _ key: [UInt8], _ value: String, condition: WriteCondition = .always
   ) {
     append(key, [UInt8](value.utf8), condition)
   }
 
   /// Adds a put: the key is text, the value borrowed bytes. The bytes are copied.
   public mutating func put(
-    _ key: String, _ value: RawSpan, condition: WriteCondition = .none
+    _ key: String, _ value: RawSpan, condition: WriteCondition = .always
   ) {
     append([UInt8](key.utf8), value.copied(), condition)
   }
 
   /// Adds a put: the key is text, the value an array.
   public mutating func put(
-    _ key: String, _ value: [UInt8], condition: WriteCondition = .none
+    _ key: String, _ value: [UInt8], condition: WriteCondition = .always
   ) {
     append([UInt8](key.utf8), value, condition)
   }
 
   /// Adds a put: the key is text, the value text.
   public mutating func put(
-    _ key: String, _ value: String, condition: WriteCondition = .none
+    _ key: String, _ value: String, condition: WriteCondition = .always
   ) {
     append([UInt8](key.utf8), [UInt8](value.utf8), condition)
   }
 
   /// Adds a delete: the key is borrowed bytes. The bytes are copied. Unlike
   /// `Store.delete(_:durability:)` it writes a tombstone even where the key has no value.
-  public mutating func delete(_ key: RawSpan, condition: WriteCondition = .none) {
+  public mutating func delete(_ key: RawSpan, condition: WriteCondition = .always) {
     append(key.copied(), nil, condition)
   }
 
   /// Adds a delete: the key is an array. Unlike `Store.delete(_:durability:)` it writes a
   /// tombstone even where the key has no value.
-  public mutating func delete(_ key: [UInt8], condition: WriteCondition = .none) {
+  public mutating func delete(_ key: [UInt8], condition: WriteCondition = .always) {
     append(key, nil, condition)
   }
 
   /// Adds a delete: the key is text. Unlike `Store.delete(_:durability:)` it writes a
   /// tombstone even where the key has no value.
-  public mutating func delete(_ key: String, condition: WriteCondition = .none) {
+  public mutating func delete(_ key: String, condition: WriteCondition = .always) {
     append([UInt8](key.utf8), nil, condition)
   }
 

@@ -1,7 +1,7 @@
 /// When a conditional write takes effect.
 public enum WriteCondition: Hashable, Sendable {
   /// Always.
-  case none
+  case always
   /// Only if the key has no value.
   case ifAbsent
   /// Only if the key's current sequence number is this one.

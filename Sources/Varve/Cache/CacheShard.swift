@@ -241,7 +241,8 @@ struct CacheShard: Sendable {
 
   // MARK: Nodes and table
 
-  /// Sees to it that there is a free node, a table at most half full, and ghosts for the main queue.
+  /// Sees to it that there is a free node, a table at most half full, and ghosts for the main
+  /// queue.
   private mutating func makeRoomForNode() {
     guard freeHead == Self.none else { return }
     let first = nodes.count

@@ -32,8 +32,8 @@ package final class RecordCache: Sendable {
     return shard(of: hash).state.withLock { $0.get(key, hash: hash) }
   }
 
-  /// Caches a record in place of one with this key, evicting others. One that takes more than 1/8 of
-  /// a shard is not cached.
+  /// Caches a record in place of one with this key, evicting others. One that takes more than 1/8
+  /// of a shard is not cached.
   package func insert(_ record: CachedRecord, locationWord: UInt64, generation: UInt32) {
     guard limit.load(ordering: .relaxed) > 0 else { return }
     let key = CacheShard.Key(locationWord: locationWord, generation: generation)

@@ -13,9 +13,10 @@ import VarveFormat
 @safe package final class RecordIndex: Sendable {
   /// The most shards: the selector's 24 bits choose among them.
   package static let maximumShardCount = 1 << KeyHash.selectorBitCount
-  /// Shards are this large, or half of it, when the index holds what it was made for; the largest
-  /// that is intended, 16 K entries, is rebuilt well within a millisecond.
-  package static let entriesPerShard = 4096
+  /// Shards are this large, or half of it, when the index holds what it was made for: small enough
+  /// to be rebuilt well within a millisecond, large enough that whole pages waste little of them
+  /// long before that.
+  package static let entriesPerShard = 16384
 
   /// A cache line for each shard, so that its lock and its table's address come together and
   /// shards share nothing.
@@ -67,9 +68,8 @@ import VarveFormat
     unsafe free(shards)
   }
 
-  /// The number of shards for an index that is expected to hold `keyCount` keys: it may come to
-  /// hold several times as many.
-  package static func shardCount(forExpectedKeyCount keyCount: Int) -> Int {
+  /// The number of shards for an index that is to hold up to `keyCount` keys.
+  package static func shardCount(forKeyCountUpTo keyCount: Int) -> Int {
     let wanted = max(0, keyCount - 1) / entriesPerShard + 1
     var shardCount = 1
     while shardCount < wanted, shardCount < maximumShardCount { shardCount <<= 1 }

@@ -127,9 +127,8 @@ final class Frame: IORequest, @unchecked Sendable {
     let end = start + placement.extentPageCount * Limits.pageByteCount
     buffer.withMutableBytes(start..<end) { bytes in
       header.encode(key: key, storedValue: storedValue, into: &bytes, at: placement.byteOffset)
-      bytes.zero(
-        placement.byteOffset + header.headerByteCount + key.byteCount + storedValue.byteCount
-          ..< placement.byteOffset + byteCount)
+      let contentByteCount = header.headerByteCount + key.byteCount + storedValue.byteCount
+      bytes.zero(placement.byteOffset + contentByteCount..<placement.byteOffset + byteCount)
     }
     if placement.opensExtent {
       extents.append(

@@ -9,6 +9,14 @@ struct PreparedRecord {
   var isDelete: Bool { header.kind == .tombstone }
 }
 
+/// Where a record was when a condition was checked. A location alone may come to name another
+/// record once its segment is used again; with the generation it names one record for ever.
+struct RecordPlace: Hashable {
+  var location: RecordLocation
+  /// The generation of its segment; zero where there is no record.
+  var generation: Generation
+}
+
 /// What became of an attempt to append.
 enum AppendResult {
   /// In the frame, with this (last) sequence number.
@@ -24,61 +32,68 @@ enum AppendResult {
 }
 
 extension LogAppender {
-  /// Appends one record.
-  ///
-  /// - Parameter expected: the location that the index must still name, or nil for a blind write.
+  /// Appends one record. `expected` is the record that the index must still name, or nil for a
+  /// blind write.
   func append(
-    _ record: PreparedRecord, key: RawSpan, storedValue: RawSpan, expected: RecordLocation?,
-    _ state: inout LogState, _ actions: inout LogActions
+    _ record: PreparedRecord, key: RawSpan, storedValue: RawSpan, expected: RecordPlace?,
+    level: Durability, _ state: inout LogState, _ actions: inout LogActions
   ) -> AppendResult {
     if record.isDelete || expected != nil {
       let current = RecordLocation(rawValue: index.find(record.hash))
-      if let expected, current != expected { return .changed }
+      if let expected, place(of: current) != expected { return .changed }
       if record.isDelete, current == .none || current.isTombstone {
         return .nothingToDelete(frame: state.frames.last { $0.contains(current.page) })
       }
     }
     let frame: Frame
-    switch makeRoom([record], &state, &actions) {
+    switch makeRoom(CollectionOfOne(record), level, &state, &actions) {
     case .ready(let ready): frame = ready
     case .mustWait(let reason): return .mustWait(reason)
     case .failed(let error): return .failed(error)
     }
     do throws(IndexFull) {
-      try index.prepareInsert(record.hash)
+      let sequence = try publish(record, key: key, storedValue: storedValue, in: frame, &state)
+      return .appended(frame: frame, sequence: sequence)
     } catch {
       return .failed(LogAppender.indexFull(error))
     }
-    let sequence = publish(record, key: key, storedValue: storedValue, in: frame, &state)
-    return .appended(frame: frame, sequence: sequence)
   }
 
   /// Appends the records of a batch to one frame.
   func append(
     _ records: [PreparedRecord], operations: [Batch.Operation], storedValues: [[UInt8]],
-    _ state: inout LogState, _ actions: inout LogActions
+    level: Durability, _ state: inout LogState, _ actions: inout LogActions
   ) -> AppendResult {
     let frame: Frame
-    switch makeRoom(records, &state, &actions) {
+    switch makeRoom(records, level, &state, &actions) {
     case .ready(let ready): frame = ready
     case .mustWait(let reason): return .mustWait(reason)
     case .failed(let error): return .failed(error)
     }
     do throws(IndexFull) {
+      // Room for all of them first: a batch is never published in part.
       try index.prepareInserts(records.map(\.hash))
+      var sequence = state.lastSequence
+      for index in records.indices {
+        let key = operations[index].key
+        let storedValue = storedValues[index]
+        // SAFETY: the bytes of an array of bytes have no padding.
+        sequence = unsafe try publish(
+          records[index], key: key.span.bytes, storedValue: storedValue.span.bytes, in: frame,
+          &state)
+      }
+      return .appended(frame: frame, sequence: sequence)
     } catch {
       return .failed(LogAppender.indexFull(error))
     }
-    var sequence = state.lastSequence
-    for index in records.indices {
-      let key = operations[index].key
-      let storedValue = storedValues[index]
-      // SAFETY: the bytes of an array of bytes have no padding.
-      sequence = unsafe publish(
-        records[index], key: key.span.bytes, storedValue: storedValue.span.bytes, in: frame,
-        &state)
-    }
-    return .appended(frame: frame, sequence: sequence)
+  }
+
+  /// The record that a location names right now.
+  func place(of location: RecordLocation) -> RecordPlace {
+    RecordPlace(
+      location: location,
+      generation: geometry.segment(containing: location.page).map(segments.generation(of:))
+        ?? Generation(0))
   }
 
   static func indexFull(_ error: IndexFull) -> StoreError {
@@ -87,31 +102,31 @@ extension LogAppender {
       "the index would exceed the memory budget: raise memoryBudget, or delete keys (\(error))")
   }
 
-  /// Takes the sequence number, encodes, and lets readers see the record.
+  /// Lets readers see the record, takes its sequence number and encodes it. The index comes first,
+  /// since it alone can refuse. A reader that finds the new location meanwhile asks for the frame
+  /// under the log's lock, and so waits until the record is there.
+  ///
+  /// - Throws: `IndexFull`; nothing changed.
   private func publish(
     _ record: PreparedRecord, key: RawSpan, storedValue: RawSpan, in frame: Frame,
     _ state: inout LogState
-  ) -> SequenceNumber {
-    let sequence = SequenceNumber(state.lastSequence.rawValue + 1)
-    state.lastSequence = sequence
+  ) throws(IndexFull) -> SequenceNumber {
     var header = record.header
-    header.sequence = sequence
     var trial = frame.layout
     let placement = trial.place(header.recordByteCount)
     let location = frame.location(of: placement, isTombstone: record.isDelete)
+    let old = RecordLocation(rawValue: try index.upsert(record.hash, location.rawValue))
+    let sequence = SequenceNumber(state.lastSequence.rawValue + 1)
+    state.lastSequence = sequence
+    header.sequence = sequence
     frame.append(header, key: key, storedValue: storedValue)
     state.current?.summary.append(
       SummaryEntry(
         hash: record.hash, sequence: sequence, location: location,
         expiryMilliseconds: header.expiryMilliseconds))
     segments.addLive(location)
-    do throws(IndexFull) {
-      let old = RecordLocation(rawValue: try index.upsert(record.hash, location.rawValue))
-      if old != .none { frame.superseded.append(old) }
-      segments.noteIndexed(location, insteadOf: old)
-    } catch {
-      preconditionFailure("the index had made room for this entry")
-    }
+    if old != .none { frame.superseded.append(old) }
+    segments.noteIndexed(location, insteadOf: old)
     state.activityCount &+= 1
     state.recordCountSinceCheckpoint += 1
     return sequence
@@ -125,7 +140,8 @@ extension LogAppender {
 
   /// Finds or opens a frame in which all the records fit together.
   private func makeRoom(
-    _ records: [PreparedRecord], _ state: inout LogState, _ actions: inout LogActions
+    _ records: some Collection<PreparedRecord>, _ level: Durability, _ state: inout LogState,
+    _ actions: inout LogActions
   ) -> Room {
     switch state.mode {
     case .running: break
@@ -153,7 +169,7 @@ extension LogAppender {
           endPage: current.nextPage + layout.pageCount, additionalRecordCount: records.count,
           in: geometry)
         {
-          guard let frame = openFrame(pageCount: layout.pageCount, &state) else {
+          guard let frame = openFrame(pageCount: layout.pageCount, level, &state) else {
             return .mustWait(.memory)
           }
           return .ready(frame)
@@ -174,7 +190,9 @@ extension LogAppender {
     preconditionFailure("no frame was found although a segment was free")
   }
 
-  private func fits(_ records: [PreparedRecord], in frame: Frame, _ state: LogState) -> Bool {
+  private func fits(
+    _ records: some Collection<PreparedRecord>, in frame: Frame, _ state: borrowing LogState
+  ) -> Bool {
     guard let current = state.current else { return false }
     var layout = frame.layout
     for record in records { _ = layout.place(record.header.recordByteCount) }
@@ -192,7 +210,11 @@ extension LogAppender {
   }
 
   /// Goes on in a fresh segment. The one before it waits to be sealed.
-  func enter(_ next: PreparedSegment, _ state: inout LogState) {
+  ///
+  /// - Parameter firstSequence: the first number that will lie there; nil for the next one.
+  func enter(
+    _ next: PreparedSegment, firstSequence: SequenceNumber? = nil, _ state: inout LogState
+  ) {
     finishCurrentSegment(&state)
     let before = state.predecessor
     state.next = nil
@@ -204,7 +226,7 @@ extension LogAppender {
         predecessorGeneration: before?.generation ?? Generation(0),
         predecessorEndPageCount: before?.endPageCount ?? PageCount(0),
         predecessorFrameChecksum: before?.lastFrameChecksum ?? 0,
-        firstSequence: SequenceNumber(state.lastSequence.rawValue + 1),
+        firstSequence: firstSequence ?? SequenceNumber(state.lastSequence.rawValue + 1),
         durableWatermark: state.durableSequence, clockMilliseconds: state.clockMilliseconds,
         openEpoch: state.openEpoch))
     segments.setBufferedFloor(0, of: next.segment)
@@ -214,7 +236,6 @@ extension LogAppender {
     guard let current = state.current else { return }
     let finished = FinishedSegment(
       segment: current.segment, generation: current.generation,
-      predecessor: current.header?.predecessor ?? .none,
       endPageCount: PageCount(UInt32(current.nextPage)),
       lastFrameChecksum: current.chainChecksum, summary: current.summary,
       lastFrameIdentifier: state.nextFrameIdentifier - 1)
@@ -225,13 +246,14 @@ extension LogAppender {
 
   /// Opens a frame of at least `pageCount` pages at the end of the current segment, or nil where
   /// the memory for it is in use.
-  func openFrame(pageCount: Int, _ state: inout LogState) -> Frame? {
+  func openFrame(pageCount: Int, _ level: Durability, _ state: inout LogState) -> Frame? {
     guard let current = state.current else { return nil }
     let roomPages =
       Int(geometry.framePageLimit(summaryPages: PageCount(1)).rawValue) - current.nextPage
     let standard = min(LogAppender.framePageCount, max(1, Int(geometry.segmentPageCount.rawValue)))
     let wanted = max(pageCount, min(standard, max(1, roomPages)))
-    guard let buffer = takeBuffer(pageCount: wanted, standard: standard, &state) else {
+    guard let buffer = takeBuffer(pageCount: wanted, standard: standard, level, &state)
+    else {
       return nil
     }
     let frame = Frame(
@@ -245,11 +267,14 @@ extension LogAppender {
   }
 
   private func takeBuffer(
-    pageCount: Int, standard: Int, _ state: inout LogState
+    pageCount: Int, standard: Int, _ level: Durability, _ state: inout LogState
   ) -> PageBuffer? {
     let byteCount = (max(pageCount, standard) + 1) * Limits.pageByteCount
+    // What is queued ahead of a durable write is bounded, and `buffered` writers wait first: a
+    // quarter of the memory is not for them.
+    let limit = level == .buffered ? bufferByteLimit / 4 * 3 : bufferByteLimit
     // One frame may always be open, however large, or a large value could never be written.
-    guard state.bufferByteCount == 0 || state.bufferByteCount + byteCount <= bufferByteLimit
+    guard state.bufferByteCount == 0 || state.bufferByteCount + byteCount <= limit
     else { return nil }
     state.bufferByteCount += byteCount
     if pageCount <= standard, let buffer = state.freeBuffers.popLast() { return buffer }

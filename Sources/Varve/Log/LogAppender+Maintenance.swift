@@ -18,7 +18,15 @@ extension LogAppender {
   var hasQuietWork: Bool { state.withLock { $0.hasQuietWork } }
 
   func setSequenceCeiling(_ ceiling: SequenceNumber) {
-    state.withLock { $0.sequenceCeiling = ceiling }
+    state.withLock { state in
+      state.sequenceCeiling = ceiling
+      state.needsRoomCheck = true
+    }
+  }
+
+  /// What the next frames carry of the clock that expiry will go by. It never goes back.
+  func advanceClock(toMilliseconds milliseconds: UInt64) {
+    state.withLock { $0.clockMilliseconds = max($0.clockMilliseconds, milliseconds) }
   }
 
   /// Whether the log wants another segment made ready. Few may wait to be sealed, because each
@@ -64,9 +72,14 @@ extension LogAppender {
     }
   }
 
+  /// Lets writers try again, where that can bring them further: without a segment they would only
+  /// wake the maintenance task, which woke them.
   func resumeSpaceWaiters() {
     withLog { state, actions in
-      if case .rewriting = state.mode { return }
+      guard case .running = state.mode,
+        state.next != nil || state.isFull || state.isExhausted || state.needsRoomCheck
+      else { return }
+      state.needsRoomCheck = false
       resumeSpaceWaiters(&state, &actions)
     }
   }
@@ -168,15 +181,25 @@ extension LogAppender {
     guard
       current.hasRoom(
         endPage: current.nextPage + 1, additionalRecordCount: 0, in: geometry),
-      openFrame(pageCount: 1, &state) != nil
+      openFrame(pageCount: 1, .durable, &state) != nil
     else { return }
     closeOpenFrame(&state)
   }
 
-  /// Ends the log: nothing is appended any more.
-  func close() -> LogEnd {
-    state.withLock { state in
-      if case .poisoned = state.mode {} else { state.mode = .closed }
+  /// Ends the log: nothing is appended any more, and who waits for room is told.
+  ///
+  /// - Returns: nil where a write that had been accepted before the store began to close has come
+  ///   in meanwhile and is not durable yet: settle and ask again.
+  func close() -> LogEnd? {
+    withLog { state, actions in
+      if case .poisoned = state.mode {
+      } else if !state.frames.isEmpty {
+        return nil
+      } else {
+        state.mode = .closed
+      }
+      for (_, waiter) in state.spaceWaiters { actions.resumptions.append((waiter, .closedStore)) }
+      state.spaceWaiters = []
       return LogEnd(
         lastSequence: state.lastSequence, segment: state.current?.segment,
         lastFramePage: state.current?.lastFramePage ?? 0,

@@ -16,8 +16,6 @@ extension LogAppender {
     var segment: SegmentIndex
     /// Pages of it that count: what lies before the failed frame.
     var endPageCount: PageCount
-    /// The checksum of the last frame that counts.
-    var frameChecksum: UInt32
     /// The last frame that is on the device.
     var writtenFrameIdentifier: UInt64
     /// Segments in which only frames that move lie: they are freed.
@@ -35,6 +33,7 @@ extension LogAppender {
       closeOpenFrame(&state)
       guard let failed = state.frames.dropFirst(state.writtenCount).first else {
         state.mode = .running
+        state.needsRoomCheck = true
         return nil
       }
       let moving = state.frames[state.writtenCount...]
@@ -45,14 +44,13 @@ extension LogAppender {
       return RewritePlan(
         segment: failed.segment,
         endPageCount: PageCount(UInt32(failed.ordinal == 0 ? 0 : failed.pageInSegment)),
-        frameChecksum: failed.previousChecksum,
         writtenFrameIdentifier: state.writtenCount > 0
           ? state.frames[state.writtenCount - 1].identifier : 0,
         abandoned: abandoned, pageCount: moving.reduce(0) { $0 + $1.pageCount },
         predecessor: failed.ordinal == 0
           ? nil
           : FinishedSegment(
-            segment: failed.segment, generation: failed.generation, predecessor: .none,
+            segment: failed.segment, generation: failed.generation,
             endPageCount: PageCount(UInt32(failed.pageInSegment)),
             lastFrameChecksum: failed.previousChecksum, summary: SummaryBuilder(),
             lastFrameIdentifier: failed.identifier - 1))
@@ -70,10 +68,11 @@ extension LogAppender {
         $0.segment == plan.segment || plan.abandoned.contains($0.segment)
       }
       state.current = nil
-      state.predecessor = state.finished.last ?? plan.predecessor
+      // The retired segment, where a part of it counts, is the last before the new ones.
+      state.predecessor = plan.predecessor ?? state.finished.last
       var remaining = targets[...]
       var moves: [FrameMove] = []
-      for frame in state.frames[state.writtenCount...] {
+      for (position, frame) in state.frames.enumerated().dropFirst(state.writtenCount) {
         while true {
           if let current = state.current,
             current.hasRoom(
@@ -86,7 +85,10 @@ extension LogAppender {
             poison("no segment was left for records whose write failed", &state, &actions)
             return false
           }
-          enter(target, &state)
+          // DURABILITY: recovery replays segments in the order of their first sequence number, so
+          // the header names that of the first record that moves here, not the next one.
+          let first = state.frames[position...].first { $0.recordCount > 0 }?.firstSequence
+          enter(target, firstSequence: first, &state)
         }
         move(frame, hashKey: hashKey, &moves, &state)
       }

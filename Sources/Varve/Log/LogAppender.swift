@@ -1,9 +1,9 @@
-// The user log: one stream of frames in the order of one sequence. A writer appends its record under
-// the log's lock, which takes its sequence number, encodes it straight into the open frame and
-// publishes it in the index; then it waits for the frame. Files in the order of a put:
+// The user log: one stream of frames in the order of one sequence. A writer appends its record
+// under the log's lock, which takes its sequence number, encodes it straight into the open frame
+// and publishes it in the index; then it waits for the frame. Files in the order of a put:
 //
 //   LogAppender+Append   a record into the open frame
-//   GroupCommit          frames to the device, completions in order, flushes, acknowledgement
+//   LogAppender+GroupCommit  frames to the device, completions in order, flushes, acknowledgement
 //   LogAppender+Rewrite  what happens when a write fails
 //
 // Invariants:

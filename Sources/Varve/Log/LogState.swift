@@ -1,4 +1,5 @@
 import VarveFormat
+import VarveIO
 
 /// What the log's lock protects.
 struct LogState {
@@ -43,6 +44,8 @@ struct LogState {
   var isFull = false
   /// Whether not even the reserve has a segment left.
   var isExhausted = false
+  /// Whether sequence numbers came since writers that wait for room last tried.
+  var needsRoomCheck = false
 
   var lastSequence = SequenceNumber.zero
   /// Sequence numbers up to here may be used: the superblock says so durably.
@@ -94,10 +97,14 @@ enum WaitReason {
   case maintenance
 }
 
-/// What is to be done once the lock is released: requests to submit and writers to resume.
+/// What is to be done once the lock is released: requests to submit, writers to resume, and what
+/// to tell the caller's logger and listeners, which may do anything.
 struct LogActions {
   var submissions: [Frame] = []
-  var mustFlush = false
+  /// The flush to submit: the last frame that it covers.
+  var flushCovers: UInt64?
+  var writeFailure: IOError?
+  var poisonReason: String?
   var resumptions: [(waiter: WriteWaiter, error: StoreError?)] = []
   var needsMaintenance = false
   var hasQuietWork = false

@@ -40,7 +40,6 @@ struct OpenSegment {
 struct FinishedSegment {
   var segment: SegmentIndex
   var generation: Generation
-  var predecessor: SegmentIndex
   var endPageCount: PageCount
   var lastFrameChecksum: UInt32
   var summary: SummaryBuilder

@@ -64,29 +64,37 @@ final class CheckpointWriter {
       var taken = 0
       while pending.count - taken >= CheckpointPage.entriesPerPage {
         let slice = pending[taken...].prefix(CheckpointPage.entriesPerPage)
-        guard await add({ page, ordinal in
-          CheckpointPage.encode(slice, into: &page, identifier: self.identifier, ordinal: ordinal)
-        }) else { return false }
+        guard
+          await add({ page, ordinal in
+            CheckpointPage.encode(slice, into: &page, identifier: self.identifier, ordinal: ordinal)
+          })
+        else { return false }
         taken += slice.count
       }
       pending.removeFirst(taken)
     }
     if !pending.isEmpty {
-      guard await add({ page, ordinal in
-        CheckpointPage.encode(
-          pending[...], into: &page, identifier: self.identifier, ordinal: ordinal)
-      }) else { return false }
+      guard
+        await add({ page, ordinal in
+          CheckpointPage.encode(
+            pending[...], into: &page, identifier: self.identifier, ordinal: ordinal)
+        })
+      else { return false }
     }
     var start = 0
     while start < generations.count {
       let slice = generations[start...].prefix(CheckpointPage.generationsPerPage)
-      guard await add({ page, ordinal in
-        CheckpointPage.encode(slice, into: &page, identifier: self.identifier, ordinal: ordinal)
-      }) else { return false }
+      guard
+        await add({ page, ordinal in
+          CheckpointPage.encode(slice, into: &page, identifier: self.identifier, ordinal: ordinal)
+        })
+      else { return false }
       start += slice.count
     }
     // The root must fit too; its page is written by `writeRoot`.
-    if pageCursor == Int(superblock.geometry.segmentPageCount.rawValue), segmentCursor + 1 == segments.count {
+    if pageCursor == Int(superblock.geometry.segmentPageCount.rawValue),
+      segmentCursor + 1 == segments.count
+    {
       return false
     }
     return await writeBuffer()

@@ -1,8 +1,9 @@
-// Index checkpoints: a cache of the log. The index is dumped shard by shard while writes go on, so the
-// dump is fuzzy: what was written after it began is found again by replaying the log from where it
-// began, in order, over the dump. An entry whose segment has been freed since is void at load,
+// Index checkpoints: a cache of the log. The index is dumped shard by shard while writes go on, so
+// the dump is fuzzy: what was written after it began is found again by replaying the log from where
+// it began, in order, over the dump. An entry whose segment has been freed since is void at load,
 // because its generation differs from the one recorded here.
 
+import Logging
 import Synchronization
 import VarveFormat
 import VarveIO
@@ -18,18 +19,19 @@ extension Maintenance {
   /// What replaying a record costs, measured: an index insert that misses the CPU's caches.
   static let replaySecondsPerRecord = 250e-9
 
-  /// Writes a checkpoint; nil on success, or where there is no room and none was forced.
-  func writeCheckpoint(isForced: Bool) async -> StoreError? {
-    if log.isPoisoned { return .poisonedStore }
-    guard let position = log.beginCheckpoint() else { return nil }
+  /// Writes a checkpoint. Where there is no room for one, or a page of it cannot be written, the
+  /// store goes on without: it is only a cache of the log.
+  ///
+  /// - Returns: why what was written before is not durable, or nil.
+  func writeCheckpoint() async -> StoreError? {
     do throws(IOError) {
-      guard let writer = try await prepareCheckpoint(position) else { return nil }
-      try await publish(writer)
-      health.report(.checkpointCompleted(entryCount: writer.entryCount))
-      return nil
+      guard let position = log.beginCheckpoint(),
+        let writer = try await prepareCheckpoint(position)
+      else { return try await settle(through: nil) }
+      return try await publish(writer)
     } catch {
       log.poison("a checkpoint could not be written: \(error)")
-      return StoreError(.io, "a checkpoint could not be written: \(error)")
+      return .poisonedStore
     }
   }
 
@@ -72,11 +74,19 @@ extension Maintenance {
   /// DURABILITY: every record that it names is flushed before the root is; the root is flushed
   /// before the superblock names it; the segments of the one before are freed only when the new
   /// superblock is durable in at least three copies.
-  private func publish(_ writer: CheckpointWriter) async throws(IOError) {
-    if try await settle(through: nil) != nil {
-      return try await freeAll(writer.segments.map(\.segment))
+  private func publish(_ writer: CheckpointWriter) async throws(IOError) -> StoreError? {
+    if let error = try await settle(through: nil) {
+      try await freeAll(writer.segments.map(\.segment))
+      return error
     }
-    try await writer.writeRoot()
+    do throws(IOError) {
+      try await writer.writeRoot()
+    } catch {
+      guard error.operation == .write else { throw error }
+      health.logger.warning("a checkpoint was given up", metadata: ["error": "\(error)"])
+      try await freeAll(writer.segments.map(\.segment))
+      return nil
+    }
     var changes: [(SegmentIndex, SegmentEntry)] = []
     for segment in writer.segments {
       var entry = table[segment.segment]
@@ -93,9 +103,14 @@ extension Maintenance {
       table.entries.filter {
         $0.entry.stream == .checkpoint && $0.entry.state != .free && !current.contains($0.segment)
       }.map(\.segment))
+    health.report(.checkpointCompleted(entryCount: writer.entryCount))
+    return nil
   }
 
   /// Gives the checkpoint up for its space: it is only a cache.
+  ///
+  /// DURABILITY: its segments are freed only when no copy of the superblock that could be elected
+  /// names them.
   func dropCheckpoint() async throws(IOError) {
     superblock.checkpoint = nil
     try await writeSuperblock()
@@ -105,6 +120,9 @@ extension Maintenance {
   }
 
   /// Finishes all work, marks the store clean and leaves nothing to recover.
+  ///
+  /// DURABILITY: the superblock says "clean" after a flush that covers every frame, and names the
+  /// last one, so that its loss would be noticed.
   func closeStore() async -> StoreError? {
     do throws(IOError) {
       if let error = try await settle(through: nil) {
@@ -114,13 +132,9 @@ extension Maintenance {
       try await sealFinishedSegments()
       try await freeDeadSegments()
       if log.recordCountSinceCheckpoint > Maintenance.checkpointAtCloseRecordCount {
-        _ = await writeCheckpoint(isForced: false)
+        _ = await writeCheckpoint()
       }
-      if let error = try await settle(through: nil) {
-        _ = log.close()
-        return error
-      }
-      let end = log.close()
+      guard let end = try await endLog() else { return .poisonedStore }
       try await releaseUnusedSegments(end)
       superblock.shutdown = .clean
       superblock.lastSequence = end.lastSequence
@@ -130,12 +144,22 @@ extension Maintenance {
           PageIndex(
             superblock.geometry.firstPage(of: segment).rawValue + UInt64(end.lastFramePage))
         } else { PageIndex(0) }
-      superblock.lastFrameChecksum = superblock.lastFramePage.rawValue > 0 ? end.lastFrameChecksum : 0
+      superblock.lastFrameChecksum =
+        superblock.lastFramePage.rawValue > 0 ? end.lastFrameChecksum : 0
       try await writeSuperblock()
       return nil
     } catch {
       log.poison("the store could not be closed: \(error)")
       return StoreError(.io, "the store could not be marked clean: \(error)")
+    }
+  }
+
+  /// Settles until the log can be closed; nil where it is poisoned. Writes that had begun before
+  /// the store began to close may still come in; new ones are refused, so this ends.
+  private func endLog() async throws(IOError) -> LogEnd? {
+    while true {
+      if try await settle(through: nil) != nil { return nil }
+      if let end = log.close() { return end }
     }
   }
 

@@ -52,7 +52,7 @@ extension Maintenance {
           table[segment].state == .sealed && isEmpty(segment)
             && segments.liveTombstoneCount(of: segment) == 0
         })
-      while health.current != .degraded, let oldest = userOrder.first,
+      while let oldest = userOrder.first,
         table[oldest].state == .sealed, isEmpty(oldest)
       {
         guard await dropTombstones(of: oldest) else { return }
@@ -80,13 +80,16 @@ extension Maintenance {
 
   /// Takes the tombstones of the oldest segment out of the index: no older version of their keys
   /// can lie anywhere, because every older record lay in a segment that is free.
+  ///
+  /// DURABILITY: nothing is written here. The segment is freed next, and until that is durable a
+  /// recovery finds the same tombstones again.
   private func dropTombstones(of segment: SegmentIndex) async -> Bool {
     guard segments.liveTombstoneCount(of: segment) > 0 else { return true }
     let reader = SegmentReader(
       device: device, geometry: superblock.geometry, uuid: superblock.uuid, hashKey: hashKey)
     guard
       let entries = await reader.records(
-        of: segment, entry: table[segment], openEpochs: nil)
+        of: segment, entry: table[segment])
     else { return false }
     for entry in entries where entry.location.isTombstone {
       if index.replace(entry.hash, expected: entry.location.rawValue, with: 0) {

@@ -1,5 +1,6 @@
-// The one task that changes the table and the superblock of an open store, so that nothing else needs
-// to order those writes. It sleeps until the log raises its signal, then does all that is due:
+// The one task that changes the table and the superblock of an open store, so that nothing else
+// needs to order those writes. It sleeps until the log raises its signal, then does all that is
+// due:
 //
 //   rewrite   records whose write failed                  (Maintenance+Rewrite)
 //   reserve   sequence numbers, the next segment          (this file)
@@ -47,7 +48,8 @@ final class Maintenance: @unchecked Sendable {
   var userOrder: [SegmentIndex]
   /// Rewrites since the store was opened: a device that fails everywhere is given up.
   var rewriteCount = 0
-  private let commands = Mutex<[MaintenanceCommand]>([])
+  /// What others ask for; nil once the task has ended.
+  private let commands = Mutex<[MaintenanceCommand]?>([])
   private let freeCount = Atomic<Int>(0)
 
   init(
@@ -87,8 +89,21 @@ final class Maintenance: @unchecked Sendable {
   func publishFreeCount() { freeCount.store(freeSegments.count, ordering: .relaxed) }
 
   func send(_ command: MaintenanceCommand) {
-    commands.withLock { $0.append(command) }
-    signal.raise()
+    let isTaken = commands.withLock { commands in
+      commands?.append(command)
+      return commands != nil
+    }
+    if isTaken { signal.raise() } else { refuse([command]) }
+  }
+
+  /// Answers what is asked of a task that has ended.
+  private func refuse(_ commands: [MaintenanceCommand]) {
+    for command in commands {
+      switch command {
+      case .checkpoint(let waiter), .close(let waiter): waiter.resume(.closedStore)
+      case .abandon: break
+      }
+    }
   }
 
   /// Runs until closed or abandoned.
@@ -96,20 +111,29 @@ final class Maintenance: @unchecked Sendable {
     while true {
       await signal.wait()
       await pass()
-      let due = commands.withLock { commands in
+      var due = commands.withLock { commands in
         defer { commands = [] }
-        return commands
+        return commands ?? []
       }
-      for command in due {
-        switch command {
-        case .checkpoint(let waiter): waiter.resume(await writeCheckpoint(isForced: true))
+      while !due.isEmpty {
+        switch due.removeFirst() {
+        case .checkpoint(let waiter): waiter.resume(await writeCheckpoint())
         case .close(let waiter):
-          waiter.resume(await closeStore())
-          return
-        case .abandon: return
+          let error = await closeStore()
+          end(due)
+          return waiter.resume(error)
+        case .abandon: return end(due)
         }
       }
     }
+  }
+
+  private func end(_ rest: [MaintenanceCommand]) {
+    let late = commands.withLock { commands in
+      defer { commands = nil }
+      return commands ?? []
+    }
+    refuse(rest + late)
   }
 
   /// Does everything that is due. A failure of the metadata poisons the store.
@@ -122,7 +146,7 @@ final class Maintenance: @unchecked Sendable {
       try await sealFinishedSegments()
       try await freeDeadSegments()
       try await provideSegment()
-      if isCheckpointDue, let error = await writeCheckpoint(isForced: false) {
+      if isCheckpointDue, let error = await writeCheckpoint() {
         health.logger.warning("a checkpoint was not written", metadata: ["error": "\(error)"])
       }
     } catch {
@@ -152,6 +176,7 @@ final class Maintenance: @unchecked Sendable {
     superblock.clockMilliseconds = max(
       superblock.clockMilliseconds, environment.wallMilliseconds())
     try await SuperblockStore.write(superblock, on: device)
+    log.advanceClock(toMilliseconds: superblock.clockMilliseconds)
     counters.add(counters.metadataBytes, Superblock.copyCount * Limits.pageByteCount)
   }
 
@@ -191,7 +216,8 @@ final class Maintenance: @unchecked Sendable {
 
   /// Keeps one segment ready for the log.
   func provideSegment() async throws(IOError) {
-    if freeSegments.count <= reserve, superblock.checkpoint != nil, !log.hasNextSegment(forPuts: true)
+    if freeSegments.count <= reserve, superblock.checkpoint != nil,
+      !log.hasNextSegment(forPuts: true)
     {
       try await dropCheckpoint()
     }

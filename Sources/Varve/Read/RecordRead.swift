@@ -1,6 +1,6 @@
-// One read of a record from the device, on behalf of everybody who misses that record at the same time.
-// The buffer belongs to the read, not to the tasks: a cancelled task leaves at once, and the kernel
-// goes on writing into memory that nobody else uses.
+// One read of a record from the device, on behalf of everybody who misses that record at the same
+// time. The buffer belongs to the read, not to the tasks: a cancelled task leaves at once, and the
+// kernel goes on writing into memory that nobody else uses.
 
 import Synchronization
 import VarveFormat

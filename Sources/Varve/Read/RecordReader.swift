@@ -1,5 +1,6 @@
-// From a location to a verified record. get: index → write buffer → cache → pin the segment → device →
-// verify → decode. The journey is in `StoreCore+Read`; this is the part that meets the device.
+// From a location to a verified record. get: index → write buffer → cache → pin the segment →
+// device → verify → decode. The journey is in `StoreCore+Read`; this is the part that meets the
+// device.
 //
 // Invariant: a segment is pinned from before the index is asked a second time until the pages are
 // in memory, so what is read is what the index named.
@@ -50,10 +51,9 @@ final class RecordReader: Sendable {
     }
   }
 
-  /// The read for a location: one in flight that can be shared, or a new one to submit.
-  ///
-  /// - Parameter isStillCurrent: asks the index again, once the segment is pinned.
-  /// - Returns: nil where the record has moved meanwhile.
+  /// The read for a location: one in flight that can be shared, or a new one to submit; nil where
+  /// the record has moved meanwhile, which `isStillCurrent` learns from the index once the segment
+  /// is pinned.
   func read(
     at location: RecordLocation, isStillCurrent: () -> Bool
   ) -> (read: RecordRead, mustSubmit: Bool)? {

@@ -61,10 +61,8 @@ struct FrameScanner {
   /// Pages read by one request.
   static let windowPageCount = 256
 
-  /// Follows the chain of frames from the segment header.
-  ///
-  /// - Parameter endPage: where a sealed segment's frames end; nil looks as far as frames may lie,
-  ///   and behind the end for leftovers.
+  /// Follows the chain of frames from the segment header. `endPage` is where a sealed segment's
+  /// frames end; nil looks as far as frames may lie, and behind the end for leftovers.
   func scan(
     _ segment: SegmentIndex, generation: Generation, endPage: Int?
   ) async -> SegmentScan {
@@ -157,7 +155,8 @@ struct FrameScanner {
       }
       if let pages = await window.load(page, 1),
         pages.withBytes({ bytes in
-          (try? PageHeader.peek(bytes, uuid: uuid)).map { $0.generation == scan.generation } ?? false
+          (try? PageHeader.peek(bytes, uuid: uuid)).map { $0.generation == scan.generation }
+            ?? false
         })
       {
         scan.leftovers.damagedPageCount += 1

@@ -26,14 +26,14 @@ struct SegmentReader {
 
   /// The records of a sealed segment; nil where neither summary nor frames are whole.
   func records(
-    of segment: SegmentIndex, entry: SegmentEntry, openEpochs: LogCut?
+    of segment: SegmentIndex, entry: SegmentEntry
   ) async -> [SummaryEntry]? {
     if entry.hasSummary, let summary = await summary(of: segment, entry: entry) {
       return summary.records
     }
     let scanner = FrameScanner(
       device: device, geometry: geometry, uuid: uuid, checksum: checksum, hashKey: hashKey,
-      cut: openEpochs)
+      cut: nil)
     let endPage = Int(entry.endPageCount.rawValue)
     let scan = await scanner.scan(segment, generation: entry.generation, endPage: endPage)
     return scan.endPage == endPage ? scan.records : nil

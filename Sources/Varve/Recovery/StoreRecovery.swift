@@ -13,8 +13,6 @@ struct RecoveredStore {
   var segments: SegmentDirectory
   var replay: UserLogReplay
   var report: RecoveryReport
-  /// Whether fewer than four copies of the superblock are whole and current.
-  var needsSuperblockRepair: Bool
 }
 
 /// Recovers a store in memory. Writes nothing.
@@ -85,8 +83,7 @@ struct StoreRecovery {
     report.durationSeconds = Double(environment.monotonicNanoseconds() - start) / 1e9
     return RecoveredStore(
       superblock: superblock, table: recoveredTable, index: index.index, segments: segments,
-      replay: replay, report: report,
-      needsSuperblockRepair: election.validCount < Superblock.copyCount)
+      replay: replay, report: report)
   }
 
   private func replayLog(
@@ -112,38 +109,36 @@ struct StoreRecovery {
     let loader = CheckpointLoader(
       device: device, geometry: superblock.geometry, uuid: superblock.uuid,
       checksum: Checksum(uuid: superblock.uuid), table: table)
-    for reference in [superblock.checkpoint, superblock.previousCheckpoint].compactMap({ $0 }) {
-      guard let root = await loader.root(reference) else {
-        report.findings.append("checkpoint \(reference.identifier) is damaged; it is not used")
-        continue
-      }
-      // Entries keep only the bits of the selector that named their shard, so more shards than
-      // that cannot be filled from it.
-      let shardCount = min(plan.shardCount, 1 << Int(min(root.selectorBitCount, 24)))
-      index.reset(shardCount: shardCount)
-      var failure: StoreError?
-      let loaded = await loader.load(reference, root: root) { entries in
-        do throws(StoreError) {
-          for entry in entries { try index.apply(entry.hash, entry.location) }
-          return true
-        } catch {
-          failure = error
-          return false
-        }
-      }
-      if let failure { throw failure }
-      guard let loaded else {
-        report.findings.append("checkpoint \(reference.identifier) is damaged; it is not used")
-        index.reset(shardCount: plan.shardCount)
-        continue
-      }
-      dropVoidEntries(of: index.index, loaded, table, superblock.geometry)
-      report.checkpointEntryCount = index.index.entryCount
-      report.usedCheckpoint = true
-      report.readByteCount += root.pageCount * UInt64(Limits.pageByteCount)
-      return loaded
+    guard let reference = superblock.checkpoint else { return nil }
+    guard let root = await loader.root(reference) else {
+      report.findings.append("checkpoint \(reference.identifier) is damaged; it is not used")
+      return nil
     }
-    return nil
+    // Entries keep only the bits of the selector that named their shard, so more shards than
+    // that cannot be filled from it.
+    let shardCount = min(plan.shardCount, 1 << Int(min(root.selectorBitCount, 24)))
+    index.reset(shardCount: shardCount)
+    var failure: StoreError?
+    let loaded = await loader.load(reference, root: root) { entries in
+      do throws(StoreError) {
+        for entry in entries { try index.apply(entry.hash, entry.location) }
+        return true
+      } catch {
+        failure = error
+        return false
+      }
+    }
+    if let failure { throw failure }
+    guard let loaded else {
+      report.findings.append("checkpoint \(reference.identifier) is damaged; it is not used")
+      index.reset(shardCount: plan.shardCount)
+      return nil
+    }
+    dropVoidEntries(of: index.index, loaded, table, superblock.geometry)
+    report.checkpointEntryCount = index.index.entryCount
+    report.usedCheckpoint = true
+    report.readByteCount += root.pageCount * UInt64(Limits.pageByteCount)
+    return loaded
   }
 
   /// Takes out of the index what lies in segments that were freed since the checkpoint began.

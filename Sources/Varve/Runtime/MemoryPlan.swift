@@ -24,7 +24,7 @@ struct MemoryPlan {
           + "\(budget)")
     }
     self.budget = budget
-    bufferByteLimit = min(max(2 << 20, budget / 8), 16 << 20)
+    bufferByteLimit = min(max(2 << 20, budget / 8), 8 << 20)
     indexByteLimit = budget - bufferByteLimit - budget / 16
   }
 
@@ -35,7 +35,7 @@ struct MemoryPlan {
 
   /// Shards of an index of this budget: at most 16 K entries each when it is full.
   var shardCount: Int {
-    RecordIndex.shardCount(forExpectedKeyCount: indexByteLimit / 20)
+    RecordIndex.shardCount(forKeyCountUpTo: indexByteLimit / 20)
   }
 
   /// A quarter of what the machine or the control group allows, at most 1 GiB.

@@ -1,5 +1,5 @@
-// What a store tells a metrics factory: the differences of its statistics, once a second. Nothing on
-// the path of a get or a put knows of it. The table of names is StoreMetrics+Names; the page for
+// What a store tells a metrics factory: the differences of its statistics, once a second. Nothing
+// on the path of a get or a put knows of it. The table of names is StoreMetrics+Names; the page for
 // operators is Metrics.md, and a test compares the two.
 //
 // Invariants:
@@ -26,7 +26,7 @@ final class StoreMetrics: Sendable {
   /// Between two publications.
   static let intervalNanoseconds: UInt64 = 1_000_000_000
 
-  /// - Parameter name: tells the stores of one process apart.
+  /// The name tells the stores of one process apart.
   init(factory: any MetricsFactory, name: String) {
     let dimensions = [("store", name)]
     state = Mutex(

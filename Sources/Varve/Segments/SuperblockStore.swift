@@ -85,6 +85,8 @@ enum SuperblockStore {
           writtenCount += 1
         }
       }
+      // Neither copy of this half: the other half, which is whole, stays as it is.
+      if writtenCount == 0, let failure { throw failure }
       if let error = await device.flush() { throw error }
     }
     if writtenCount < 3, let failure { throw failure }

@@ -160,7 +160,7 @@ struct ShellRequest: Sendable {
     var isConditional = false
     for operation in operations {
       let condition = try condition(operation)
-      isConditional = isConditional || condition != .none
+      isConditional = isConditional || condition != .always
       switch operation["op"]?.text {
       case "put":
         try allow(["key", "keyB64", "value", "valueB64", "ifAbsent", "ifSeq"], in: operation)

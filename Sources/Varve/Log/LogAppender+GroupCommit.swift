@@ -73,7 +73,7 @@ extension LogAppender {
     if state.needsFlush, state.flushCovers == nil, state.writtenCount > 0 {
       state.needsFlush = false
       state.flushCovers = state.frames[state.writtenCount - 1].identifier
-      actions.mustFlush = true
+      actions.flushCovers = state.flushCovers
       counters.add(counters.flushes)
     }
   }
@@ -91,11 +91,10 @@ extension LogAppender {
   }
 
   /// Does what was decided under the lock.
-  func perform(_ actions: LogActions, flushCovers: UInt64?) {
+  private func perform(_ actions: LogActions) {
+    if actions.writeFailure != nil || actions.poisonReason != nil { report(actions) }
     for frame in actions.submissions { device.submit(frame) }
-    if actions.mustFlush, let flushCovers {
-      device.submit(LogFlush(log: self, covers: flushCovers))
-    }
+    if let covers = actions.flushCovers { device.submit(LogFlush(log: self, covers: covers)) }
     for resumption in actions.resumptions { resumption.waiter.resume(resumption.error) }
     if actions.needsMaintenance
       || actions.hasQuietWork && !isTimerArmed.load(ordering: .sequentiallyConsistent)
@@ -104,16 +103,27 @@ extension LogAppender {
     }
   }
 
+  private func report(_ actions: LogActions) {
+    if let error = actions.writeFailure {
+      health.logger.error(
+        "a write of the log failed; its records go elsewhere", metadata: ["error": "\(error)"])
+    }
+    if let reason = actions.poisonReason {
+      health.logger.critical("the store is poisoned", metadata: ["reason": "\(reason)"])
+      health.setPoisoned()
+    }
+  }
+
   /// Runs `body` under the lock, then pumps, then does what came of it.
   func withLog<R>(_ body: (inout LogState, inout LogActions) -> R) -> R {
     var actions = LogActions()
-    let (result, flushCovers) = state.withLock { state in
+    let result = state.withLock { state in
       let result = body(&state, &actions)
       pump(&state, &actions)
       actions.hasQuietWork = state.hasQuietWork
-      return (result, state.flushCovers)
+      return result
     }
-    perform(actions, flushCovers: flushCovers)
+    perform(actions)
     return result
   }
 
@@ -124,8 +134,7 @@ extension LogAppender {
       if frame.isCommit { state.submittedCommitCount -= 1 }
       if case .poisoned = state.mode { return }
       if let error {
-        health.logger.error(
-          "a write of the log failed; its records go elsewhere", metadata: ["error": "\(error)"])
+        actions.writeFailure = error
         frame.state = .failed
         state.mode = .rewriting
       } else {
@@ -231,8 +240,7 @@ extension LogAppender {
     state.spaceWaiters = []
     resumeMaintenance(.poisonedStore, &state, &actions)
     actions.needsMaintenance = true
-    health.logger.critical("the store is poisoned", metadata: ["reason": "\(reason)"])
-    health.setPoisoned()
+    actions.poisonReason = reason
   }
 
   func resumeSpaceWaiters(_ state: inout LogState, _ actions: inout LogActions) {
@@ -280,7 +288,7 @@ extension LogAppender {
   }
 
   /// Brings everything appended so far to the given level.
-  func settle(_ level: Durability) async -> StoreError? {
+  func settle() async -> StoreError? {
     await suspend { waiter in
       withLog { state, actions in
         closeOpenFrame(&state)
@@ -292,7 +300,7 @@ extension LogAppender {
           }
           return
         }
-        register(waiter, for: last, level: level, &state, &actions)
+        register(waiter, for: last, level: .durable, &state, &actions)
       }
     }
   }
