@@ -128,7 +128,9 @@ import VarveTesting
     let device = try await API.formatted()
     var options = TestingStore.options
     options.memoryBudget = (8 << 20) - 1
-    await #expect(throws: StoreError.self) { try await Store.open(device: device, options: options) }
+    await #expect(throws: StoreError.self) {
+      try await Store.open(device: device, options: options)
+    }
     let copy = device.copy()
     #expect(
       await API.code { _ = try await Store.open(device: copy, options: options) } == .resource)
@@ -184,7 +186,9 @@ import VarveTesting
       for number in 0..<UInt64(count) {
         var word = number
         // SAFETY: the span lives as long as the word.
-        let hash = withUnsafeBytes(of: &word) { KeyHash(of: RawSpan(_unsafeBytes: $0), keyedBy: key) }
+        let hash = withUnsafeBytes(of: &word) { bytes in
+          KeyHash(of: RawSpan(_unsafeBytes: bytes), keyedBy: key)
+        }
         let location = RecordLocation(rawValue: (number + 1) << 20)
         try index.apply(hash, location)
       }

@@ -86,8 +86,8 @@ public struct Batch: Sendable {
     append([UInt8](key.utf8), [UInt8](value.utf8), condition)
   }
 
-  /// Adds a delete: the key is borrowed bytes. The bytes are copied. Unlike `Store.delete(_:durability:)` it writes a
-  /// tombstone even where the key has no value.
+  /// Adds a delete: the key is borrowed bytes. The bytes are copied. Unlike
+  /// `Store.delete(_:durability:)` it writes a tombstone even where the key has no value.
   public mutating func delete(_ key: RawSpan, condition: WriteCondition = .always) {
     append(key.copied(), nil, condition)
   }

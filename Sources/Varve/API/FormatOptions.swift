@@ -1,7 +1,7 @@
 /// How a new store is laid out.
 public struct FormatOptions: Sendable {
-  /// The byte count of the store, at least 2 MiB and 32 segments; nil takes the whole device, and is
-  /// an error for a file.
+  /// The byte count of the store, at least 2 MiB and 32 segments; nil takes the whole device, and
+  /// is an error for a file.
   public var byteCount: UInt64?
   /// The byte count of a segment, a power of two from 32 KiB to 64 MiB; nil takes 1/256 of the
   /// store.

@@ -3,9 +3,9 @@
 extension Store {
   /// Sets the value of a key if the condition holds; judged and written as one step.
   ///
-  /// Durable on return: what `durability` says; where the write is refused, that level holds for the
-  /// record that stands in the way. Cost: reads the current record, from memory or with one request
-  /// to the device, then that of a put; begins again where the record changes meanwhile.
+  /// Durable on return: what `durability` says; where the write is refused, that level holds for
+  /// the record that stands in the way. Cost: reads the current record, from memory or with one
+  /// request to the device, then that of a put; begins again where the record changes meanwhile.
   /// Cancellation and isolation: as `put(_:_:durability:)`.
   /// - Parameters:
   ///   - key: 1 to 4,096 bytes.

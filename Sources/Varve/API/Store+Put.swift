@@ -6,9 +6,9 @@ extension Store {
   ///
   /// Readers see the value from the moment it is queued, before the call returns. Durable on
   /// return: what `durability` says. Cost: no read; the caller's share of one frame and, where
-  /// durable, of one flush, which concurrent writers share. While too many bytes are queued the call
-  /// suspends. Cancellation is honoured until the write is queued, never after. May be called from
-  /// any isolation; the bytes are borrowed until the call returns.
+  /// durable, of one flush, which concurrent writers share. While too many bytes are queued the
+  /// call suspends. Cancellation is honoured until the write is queued, never after. May be called
+  /// from any isolation; the bytes are borrowed until the call returns.
   /// - Parameters:
   ///   - key: 1 to 4,096 bytes.
   ///   - value: 0 to `maximumValueByteCount` bytes.

@@ -6,11 +6,11 @@ import VarveFormat
 extension Store {
   /// Lends the value of a key to `body`, without copying it.
   ///
-  /// What is read may not be durable yet: readers see a record from the moment it is queued. Cost: a
-  /// hit in memory answers without suspending; a miss is one request to the device, which concurrent
-  /// misses of the key share. `body` is synchronous, does not throw, and runs in the caller's
-  /// isolation, whose state it may change. A cancelled read returns at once, also while the device
-  /// has not answered; a hit is answered in any case. Works on a poisoned store too.
+  /// What is read may not be durable yet: readers see a record from the moment it is queued. Cost:
+  /// a hit in memory answers without suspending; a miss is one request to the device, which
+  /// concurrent misses of the key share. `body` is synchronous, does not throw, and runs in the
+  /// caller's isolation, whose state it may change. A cancelled read returns at once, also while
+  /// the device has not answered; a hit is answered in any case. Works on a poisoned store too.
   /// - Parameters:
   ///   - key: Any bytes; one that is over the limits has no value.
   ///   - body: Is given the value, which is valid until it returns, and the sequence number of the

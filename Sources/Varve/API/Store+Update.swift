@@ -27,7 +27,8 @@ extension Store {
   ///   - maximumAttemptCount: The bound of the loop, at least 1.
   ///   - transform: Is given the current value, or nil, and says what becomes of it.
   /// - Returns: the sequence number of the write, or nil where nothing was written.
-  /// - Throws: `conflict` after the last attempt; as `get(_:)` and `put(_:_:condition:durability:)`.
+  /// - Throws: `conflict` after the last attempt; as `get(_:)` and
+  ///   `put(_:_:condition:durability:)`.
   @discardableResult
   public func update(
     _ key: RawSpan, durability: Durability = .durable, maximumAttemptCount: Int = 64,

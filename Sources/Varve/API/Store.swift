@@ -7,8 +7,9 @@ import VarveFormat
 /// one request to the device. All operations may be called from any task; none has an affinity.
 ///
 /// ```swift
-/// try await Store.create(path: "/var/lib/app/carts.varve", options: FormatOptions(byteCount: 1 << 30))
-/// let store = try await Store.open(path: "/var/lib/app/carts.varve")
+/// let path = "/var/lib/app/carts.varve"
+/// try await Store.create(path: path, options: FormatOptions(byteCount: 1 << 30))
+/// let store = try await Store.open(path: path)
 /// try await store.put("cart:17", "3 apples")
 /// if let cart = try await store.get("cart:17") { print(cart.sequence) }
 /// try await store.close()
@@ -38,7 +39,8 @@ public final class Store: Sendable {
   /// Counters since the store was opened, and what it takes now. Costs a few microseconds.
   public var statistics: StoreStatistics { core.statistics() }
 
-  /// The longest value that this store takes, in bytes: the lesser of 16 MiB and what fits a segment.
+  /// The longest value that this store takes, in bytes: the lesser of 16 MiB and what fits a
+  /// segment.
   public var maximumValueByteCount: Int { core.geometry.maximumValueByteCount }
 
   /// Makes everything durable that was acknowledged before the call.
@@ -62,9 +64,9 @@ public final class Store: Sendable {
   ///
   /// Operations that begin afterwards fail with `closed`. Idempotent: a second call waits for the
   /// first and throws nothing. A poisoned store is released too, without being marked clean.
-  /// Durable on return: every write that was accepted. Cost: a flush, or a checkpoint where much was
-  /// written since the last. Cancellation is not honoured.
-  /// - Throws: `poisoned`, or `io` where the store could not be marked clean; the device is released
-  ///   all the same, and the next open recovers.
+  /// Durable on return: every write that was accepted. Cost: a flush, or a checkpoint where much
+  /// was written since the last. Cancellation is not honoured.
+  /// - Throws: `poisoned`, or `io` where the store could not be marked clean; the device is
+  ///   released all the same, and the next open recovers.
   public func close() async throws(StoreError) { try await core.close() }
 }

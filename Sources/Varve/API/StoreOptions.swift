@@ -11,7 +11,8 @@ public enum IOEngineChoice: String, Hashable, Sendable, CaseIterable {
   case threads
 }
 
-/// How a store is opened. The defaults suit a service; <doc:Configuration> says what to change when.
+/// How a store is opened. The defaults suit a service; <doc:Configuration> says what to change
+/// when.
 public struct StoreOptions: Sendable {
   /// The bound of index, cache and buffers together, in bytes, at least 8 MiB; nil takes a quarter
   /// of what the machine or the control group allows, from 8 MiB to 1 GiB. A key takes about 20

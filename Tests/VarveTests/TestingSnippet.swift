@@ -1,0 +1,49 @@
+import Testing
+import Varve
+import VarveTesting
+
+/// The service that the page on testing tests.
+private struct Carts {
+  let store: Store
+
+  func add(_ item: String, to number: Int) async throws {
+    try await store.update("cart:\(number)") { current in
+      .put(current?.text.map { $0 + "," + item } ?? item)
+    }
+  }
+
+  func items(of number: Int) async throws -> [String] {
+    try await store.get("cart:\(number)")?.text?.split(separator: ",").map(String.init) ?? []
+  }
+}
+
+// The tests of the page, word for word.
+
+@Test func cartsAreKept() async throws {
+  let testing = try await TestingStore()
+  let carts = Carts(store: testing.store)
+  try await carts.add("apple", to: 17)
+
+  // Closed and opened again.
+  let later = try await testing.reopened()
+  #expect(try await Carts(store: later.store).items(of: 17) == ["apple"])
+  try await later.store.close()
+}
+
+@Test func cartsSurviveEveryCrash() async throws {
+  let device = SimulatedDevice(byteCount: 2 << 20)
+  try await Store.format(device: device, options: FormatOptions())
+  let store = try await Store.open(device: device, options: TestingStore.options)
+  try await Carts(store: store).add("apple", to: 17)
+  let promised = device.eventCount
+  try await store.close()
+
+  for image in CrashEnumerator(
+    device.history, crash: .power, boundaries: promised...device.eventCount)
+  {
+    let survivor = try await Store.open(
+      device: SimulatedDevice(crashed: image), options: TestingStore.options)
+    #expect(try await Carts(store: survivor).items(of: 17) == ["apple"])
+    try await survivor.close()
+  }
+}
