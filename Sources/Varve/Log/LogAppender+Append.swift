@@ -154,6 +154,7 @@ extension LogAppender {
       actions.needsMaintenance = true
       return .mustWait(.maintenance)
     }
+    if state.isFull || state.isExhausted { actions.needsMaintenance = true }
     // Each turn closes a frame or a segment, so three suffice; more would be a bug.
     for _ in 0..<4 {
       if wants, state.current?.isReserve == true { return .failed(fullError()) }
@@ -170,7 +171,7 @@ extension LogAppender {
           in: geometry)
         {
           guard let frame = openFrame(pageCount: layout.pageCount, level, &state) else {
-            return .mustWait(.memory)
+            return .mustWait(.memory(byteCount: bufferByteCount(pageCount: layout.pageCount)))
           }
           return .ready(frame)
         }
@@ -265,10 +266,16 @@ extension LogAppender {
     return frame
   }
 
+  /// The memory of a frame of so many pages: one more, for a segment header before it.
+  private func bufferByteCount(pageCount: Int) -> Int {
+    let standard = min(LogAppender.framePageCount, max(1, Int(geometry.segmentPageCount.rawValue)))
+    return (max(pageCount, standard) + 1) * Limits.pageByteCount
+  }
+
   private func takeBuffer(
     pageCount: Int, standard: Int, _ level: Durability, _ state: inout LogState
   ) -> PageBuffer? {
-    let byteCount = (max(pageCount, standard) + 1) * Limits.pageByteCount
+    let byteCount = bufferByteCount(pageCount: pageCount)
     // What is queued ahead of a durable write is bounded, and `buffered` writers wait first: a
     // quarter of the memory is not for them.
     let limit = level == .buffered ? bufferByteLimit / 4 * 3 : bufferByteLimit

@@ -275,14 +275,14 @@ extension LogAppender {
       case .closed: actions.resumptions.append((waiter, .closedStore))
       // The handler of a cancellation that came before this point has found no waiter.
       case _ where Task.isCancelled: actions.resumptions.append((waiter, .cancelledTask))
-      case .running where reason == .memory && state.bufferByteCount < bufferByteLimit / 2:
+      case .running where reason.isOver(state, byteLimit: bufferByteLimit / 4 * 3):
         // It came back between the attempt and this wait.
         actions.resumptions.append((waiter, nil))
       case .running, .rewriting:
         // What holds the memory goes to the device, or nothing would ever come back.
         if case .running = state.mode { closeOpenFrame(&state) }
         state.spaceWaiters.append((token, waiter))
-        if reason == .maintenance { actions.needsMaintenance = true }
+        if case .maintenance = reason { actions.needsMaintenance = true }
       }
     }
   }

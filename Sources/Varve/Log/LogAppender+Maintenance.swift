@@ -42,6 +42,9 @@ extension LogAppender {
     }
   }
 
+  /// Whether records were superseded by others that are not durable yet.
+  var hasPendingDeaths: Bool { state.withLock { $0.frames.contains { !$0.superseded.isEmpty } } }
+
   func provide(_ segment: PreparedSegment) {
     withLog { state, actions in
       state.next = segment

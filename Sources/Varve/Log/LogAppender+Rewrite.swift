@@ -59,10 +59,11 @@ extension LogAppender {
 
   /// Moves the frames into fresh segments, of which `take` hands out one after the other.
   ///
-  /// - Returns: false where segments ran out; the store is poisoned then.
+  /// - Returns: the segments that were not needed; nil where segments ran out, and the store is
+  ///   poisoned then.
   func moveFrames(
     _ plan: RewritePlan, hashKey: HashKey, into targets: [PreparedSegment]
-  ) -> Bool {
+  ) -> [PreparedSegment]? {
     withLog { state, actions in
       state.finished.removeAll {
         $0.segment == plan.segment || plan.abandoned.contains($0.segment)
@@ -83,7 +84,7 @@ extension LogAppender {
           }
           guard let target = remaining.popFirst() else {
             poison("no segment was left for records whose write failed", &state, &actions)
-            return false
+            return nil
           }
           // DURABILITY: recovery replays segments in the order of their first sequence number, so
           // the header names that of the first record that moves here, not the next one.
@@ -94,7 +95,7 @@ extension LogAppender {
       }
       state.mode = .running
       resumeSpaceWaiters(&state, &actions)
-      return true
+      return Array(remaining)
     }
   }
 

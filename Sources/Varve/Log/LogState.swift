@@ -91,10 +91,17 @@ struct LogState {
 
 /// Why an append has to wait.
 enum WaitReason {
-  /// The memory of frames is in use; a completed write gives it back.
-  case memory
+  /// The memory of frames is in use, and so many bytes of it are needed; a completed write gives
+  /// it back.
+  case memory(byteCount: Int)
   /// A segment, sequence numbers or a rewrite: `Maintenance` provides.
   case maintenance
+
+  /// Whether the memory that was missing is there now.
+  func isOver(_ state: borrowing LogState, byteLimit: Int) -> Bool {
+    guard case .memory(let byteCount) = self else { return false }
+    return state.bufferByteCount == 0 || state.bufferByteCount + byteCount <= byteLimit
+  }
 }
 
 /// What is to be done once the lock is released: requests to submit, writers to resume, and what

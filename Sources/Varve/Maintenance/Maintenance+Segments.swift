@@ -149,10 +149,14 @@ extension Maintenance {
     guard rewriteCount <= Maintenance.maximumRewriteCount else {
       return log.poison("writes failed in \(rewriteCount) places, one after the other")
     }
-    let isMoved = log.moveFrames(plan, hashKey: hashKey, into: targets)
+    let unused = log.moveFrames(plan, hashKey: hashKey, into: targets)
     freeSegments.insert(contentsOf: plan.abandoned, at: 0)
     publishFreeCount()
     health.report(.segmentRetired(segment: Int(plan.segment.rawValue)))
-    if !isMoved { health.logger.critical("records whose write failed found no place") }
+    if let unused {
+      try await freeAll(unused.map(\.segment))
+    } else {
+      health.logger.critical("records whose write failed found no place")
+    }
   }
 }

@@ -144,6 +144,10 @@ final class Maintenance: @unchecked Sendable {
       try await reserveSequences()
       try await provideSegment()
       try await sealFinishedSegments()
+      // What a full store has deleted or overwritten is dead only once that is durable.
+      if freeSegments.count <= reserve, log.hasPendingDeaths {
+        _ = try await settle(through: nil)
+      }
       try await freeDeadSegments()
       try await provideSegment()
       if isCheckpointDue, let error = await writeCheckpoint() {
@@ -189,9 +193,11 @@ final class Maintenance: @unchecked Sendable {
   /// Takes a segment that nobody reads out of the free list.
   func takeFreeSegment() -> SegmentIndex? {
     defer { publishFreeCount() }
-    guard let position = freeSegments.lastIndex(where: { !segments.isPinned($0) }) else {
-      return nil
+    // A segment whose generations are used up (after 2^32 uses) is left alone.
+    let position = freeSegments.lastIndex {
+      !segments.isPinned($0) && table[$0].generation.rawValue < Limits.maximumGeneration
     }
+    guard let position else { return nil }
     return freeSegments.remove(at: position)
   }
 

@@ -36,8 +36,18 @@ struct CheckpointLoader {
         (try? CheckpointPage.kind(of: bytes, identifier: reference.identifier, ordinal: nil))
           == .root
       else { return nil }
-      return try? CheckpointPage.root(of: bytes)
+      return (try? CheckpointPage.root(of: bytes)).flatMap { isPossible($0) ? $0 : nil }
     }
+  }
+
+  /// Whether a checkpoint of these counts fits the store.
+  private func isPossible(_ root: CheckpointRoot) -> Bool {
+    let pageLimit = UInt64(root.segmentCount) * UInt64(geometry.segmentPageCount.rawValue)
+    return root.segmentCount >= 1 && root.segmentCount <= geometry.segmentCount
+      && root.replaySegment.rawValue < geometry.segmentCount
+      && root.replayPageCount <= geometry.segmentPageCount
+      && root.pageCount <= pageLimit
+      && root.entryCount <= root.pageCount * UInt64(CheckpointPage.entriesPerPage)
   }
 
   /// Reads every page and hands the entries of each to `body`, in order.
@@ -96,7 +106,9 @@ struct CheckpointLoader {
       UInt64(PageHeader.checksumField(of: bytes)), seed: pagesChecksum)
     for index in 0..<count {
       if kind == .entries {
-        guard let entry = try? CheckpointPage.entry(of: bytes, at: index) else { return false }
+        guard let entry = try? CheckpointPage.entry(of: bytes, at: index),
+          geometry.segment(containing: entry.location.page) != nil
+        else { return false }
         entries.append(entry)
       } else {
         guard let generation = try? CheckpointPage.generation(of: bytes, at: index) else {
