@@ -131,14 +131,17 @@ import VarveTesting
     let (store, device) = try await simulated()
     let events = store.events
     try await store.put("k", "1")
-    device.install(FaultPlan().failing(.write, .once(0)))
-    let sequence = try await store.put("k", "2")
-    #expect(try await store.get("k")?.sequence == sequence)
+    // The first write to fail may be a copy of the superblock, which nobody misses.
+    for number in 0..<8 {
+      device.install(FaultPlan().failing(.write, .once(0)))
+      let sequence = try await store.put("k", "\(number)")
+      #expect(try await store.get("k")?.sequence == sequence)
+    }
     #expect(store.health == .healthy)
     try await store.close()
     var retiredCount = 0
     for await event in events { if case .segmentRetired = event { retiredCount += 1 } }
-    #expect(retiredCount == 1)
+    #expect(retiredCount >= 1 && retiredCount <= 8)
   }
 
   /// A device that says of itself that requests have been slow.

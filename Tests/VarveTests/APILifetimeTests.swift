@@ -82,7 +82,7 @@ import VarveTesting
     #expect(store.health == .poisoned)
     #expect(try await store.get("k")?.text == "2")
     #expect(await API.code { try await store.close() } == .poisoned)
-    #expect(await API.code { try await store.close() } == nil)
+    #expect(await API.code { try await store.close() } == .poisoned)
     // The device is closed: it takes nothing more.
     let request = Transfer.flush()
     device.submit(request)

@@ -63,7 +63,7 @@ public final class Store: Sendable {
   /// Finishes accepted work, makes it durable, marks the store clean and releases the device.
   ///
   /// Operations that begin afterwards fail with `closed`. Idempotent: a second call waits for the
-  /// first and throws nothing. A poisoned store is released too, without being marked clean.
+  /// first and ends as it did. A poisoned store is released too, without being marked clean.
   /// Durable on return: every write that was accepted. Cost: a flush, or a checkpoint where much
   /// was written since the last. Cancellation is not honoured.
   /// - Throws: `poisoned`, or `io` where the store could not be marked clean; the device is
