@@ -74,7 +74,9 @@ extension StoreCore {
       prepared.userByteCount += operation.key.count + value.count
     }
     guard prepared.userByteCount <= geometry.maximumBatchByteCount,
-      layout.pageCount <= Int(geometry.maximumExtentPageCount.rawValue) / 2 + 1
+      layout.pageCount <= Int(geometry.maximumExtentPageCount.rawValue) / 2 + 1,
+      OpenSegment.canHold(
+        pageCount: layout.pageCount, recordCount: batch.count, in: geometry)
     else {
       throw StoreError(
         .tooLarge,

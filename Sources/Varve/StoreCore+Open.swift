@@ -61,7 +61,7 @@ extension StoreCore {
       device: device,
       memory: { superblock throws(StoreError) in
         let made = try MemoryPlan(
-          budget: options.memoryBudget, segmentByteCount: superblock.geometry.segmentByteCount)
+          budget: options.memoryBudget, segmentCount: superblock.geometry.segmentCount)
         plan = made
         return made
       }, environment: environment, progress: options.recoveryProgress)
@@ -95,7 +95,9 @@ extension StoreCore {
     _ recovered: RecoveredStore, _ options: StoreOptions
   ) throws(StoreError) -> Bool {
     guard recovered.replay.suspect != nil else {
-      return options.readOnly || recovered.superblock.features.verdict == .readOnly
+      if options.readOnly || recovered.superblock.features.verdict == .readOnly { return true }
+      try requireCountersLeft(recovered)
+      return false
     }
     guard options.allowDegraded else {
       throw StoreError(
@@ -105,6 +107,23 @@ extension StoreCore {
           + "is left")
     }
     return true
+  }
+
+  /// Refuses to write where a number that only grows is used up, which no store of this world
+  /// comes to: an image made by hand may.
+  private static func requireCountersLeft(_ recovered: RecoveredStore) throws(StoreError) {
+    let superblock = recovered.superblock
+    let last = max(
+      superblock.version, superblock.sequenceCeiling.rawValue,
+      recovered.replay.lastSequence.rawValue)
+    guard last < Limits.maximumCounter / 2,
+      superblock.openCount < UInt64(Limits.maximumGeneration)
+    else {
+      throw StoreError(
+        .refused,
+        "the store's counters are used up; nothing was changed. Open it with readOnly, dump it, and "
+          + "load the dump into a new store")
+    }
   }
 
   /// What must be on the medium before the store serves.
@@ -125,6 +144,7 @@ extension StoreCore {
         [(segment, SegmentEntry(state: .free, generation: generation))], on: device)
     }
     try await freeOrphans(&recovered, on: device)
+    _ = try await recovered.table.rewriteWeakPages(on: device)
     var superblock = recovered.superblock
     let last = max(recovered.replay.lastSequence, superblock.sequenceCeiling)
     superblock.version += 1
@@ -217,8 +237,7 @@ extension StoreCore {
     state.recordCountSinceCheckpoint =
       recovered.report.summaryRecordCount + recovered.report.frameRecordCount
     for scan in replay.openScans {
-      var summary = SummaryBuilder()
-      for record in scan.records { summary.append(record) }
+      let summary = scan.summary
       // DURABILITY: the log goes on only behind everything that counts; records appended to an
       // open segment before a sealed one would be replayed before it, and lose against it.
       if replay.endsInOpenSegment, scan.segment == replay.openScans.last?.segment {

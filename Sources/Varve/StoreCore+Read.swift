@@ -19,9 +19,8 @@ extension StoreCore {
     try requireOpen()
     let location = RecordLocation(
       rawValue: index.find(KeyHash(of: key, keyedBy: hashKey)))
-    if location != .none, !location.isTombstone { return true }
     try requireUnsuspicious(sequence: nil)
-    return false
+    return location != .none && !location.isTombstone
   }
 
   /// Which record a reader is after: that of a key, or whatever lies under a fingerprint.
@@ -163,6 +162,14 @@ extension StoreCore {
         .hashCollision,
         "another key of \(record.keyByteCount) bytes has the same fingerprint as this one of "
           + "\(key.byteCount); choose another key")
+    }
+    if case .fingerprint(let fingerprint, _) = lookup.target,
+      record.withBytes({ found, _ in KeyHash(of: found, keyedBy: hashKey).fingerprint })
+        != fingerprint
+    {
+      // The segment has been used again since the index was asked.
+      guard isConfirmed(location, &lookup) else { return nil }
+      throw corrupt(location)
     }
     try requireUnsuspicious(sequence: record.sequence)
     return record

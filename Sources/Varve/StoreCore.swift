@@ -153,6 +153,7 @@ final class StoreCore: Sendable {
     // executor, or one blocked thread could be the one that a completion needs.
     await DeviceCloser.close(device)
     metrics?.end(self)
+    log.releaseFrames()
     cache.removeAll()
     health.close()
     return error
@@ -170,8 +171,10 @@ final class StoreCore: Sendable {
     health.logger.warning(
       "a store was dropped without close(): it is not marked clean, and the next open recovers it")
     maintenance?.send(.abandon)
-    let health = health
-    DeviceCloser.close(device) { health.close() }
+    DeviceCloser.close(device) { [health, log] in
+      log.releaseFrames()
+      health.close()
+    }
   }
 
   /// Fits the cache into what the index leaves of the budget.

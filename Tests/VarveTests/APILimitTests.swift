@@ -199,7 +199,7 @@ import VarveTesting
     #expect(failure?.code == .resource)
     let numbers = failure?.message.split(separator: " ").compactMap { Int($0) } ?? []
     let needed: Int = try #require(numbers.last)
-    let plan = try MemoryPlan(budget: needed, segmentByteCount: 1 << 20)
+    let plan = try MemoryPlan(budget: needed, segmentCount: 64)
     #expect(plan.indexByteLimit > 256 << 10)
     var larger = RecoveredIndex(byteLimit: plan.indexByteLimit, shardCount: plan.shardCount)
     try fill(&larger, small.recordCount + 1)

@@ -244,7 +244,8 @@ final class SharedCount: Sendable {
   @Test func anUnreadableFrameAtTheEndIsNoTornTail() async throws {
     let image = try await formatted(2 << 20, segment: 32 << 10)
     let geometry = try superblock(image).geometry
-    let device = SimulatedDevice(image: image, faults: FaultPlan(), seed: nil, delivery: .background)
+    let device = SimulatedDevice(
+      image: image, faults: FaultPlan(), seed: nil, delivery: .background)
     let store = try await Harness.open(device)
     try await store.put(bytes("a"), bytes("1"))
     try await store.put(bytes("b"), bytes("2"))

@@ -189,6 +189,16 @@ extension LogAppender {
     closeOpenFrame(&state)
   }
 
+  /// Lets go of the frames that a poisoned or dropped store will never write, and of their memory.
+  /// The device has been closed.
+  func releaseFrames() {
+    state.withLock { state in
+      state.frames = []
+      state.writtenCount = 0
+      state.freeBuffers = []
+    }
+  }
+
   /// Ends the log: nothing is appended any more, and who waits for room is told.
   ///
   /// - Returns: nil where a write that had been accepted before the store began to close has come

@@ -26,6 +26,12 @@ struct OpenSegment {
   var header: SegmentHeader?
   var summary = SummaryBuilder()
 
+  /// Whether an empty segment has room for a frame of so many pages and records.
+  static func canHold(pageCount: Int, recordCount: Int, in geometry: Geometry) -> Bool {
+    let summaryPages = SummaryBuilder().pageCount(withAdditional: recordCount)
+    return pageCount < Int(geometry.framePageLimit(summaryPages: summaryPages).rawValue)
+  }
+
   /// Whether frames may end at `endPage` and `additionalRecordCount` records be named, so that
   /// both copies of the summary still fit behind them.
   func hasRoom(

@@ -22,7 +22,7 @@ struct ScanLeftovers {
   /// Pages that were written for this use of the segment and do not verify.
   var damagedPageCount = 0
 
-  var recordCount: Int { frames.reduce(0) { $0 + $1.records.count } }
+  var recordCount: Int { frames.reduce(0) { $0 + Int($1.header.recordCount) } }
   var pageCount: Int { frames.reduce(0) { $0 + Int($1.header.pageCount.rawValue) } }
 }
 
@@ -33,7 +33,12 @@ struct SegmentScan {
   /// nil where the header page is not valid.
   var header: SegmentHeader?
   var headerChecksum: UInt32 = 0
+  /// The records of the chain, where they were kept.
   var records: [SummaryEntry] = []
+  /// How many records the chain has.
+  var recordCount = 0
+  /// Whether the records were kept, here and in the leftovers.
+  var keepsRecords = true
   /// Where the chain ends, in pages from the segment's first.
   var endPage = 1
   var nextOrdinal: UInt32 = 0
@@ -47,6 +52,18 @@ struct SegmentScan {
   var readPageCount = 0
 
   var hasFrames: Bool { nextOrdinal > 0 }
+
+  /// The records in the form in which an open segment needs them, a third as large.
+  private(set) var summary = SummaryBuilder()
+
+  /// The same without the records: they are in the summary.
+  func summarized() -> SegmentScan {
+    var scan = self
+    for record in records { scan.summary.append(record) }
+    scan.records = []
+    scan.leftovers.frames = []
+    return scan
+  }
 }
 
 /// Scans segments.
@@ -64,9 +81,10 @@ struct FrameScanner {
   /// Follows the chain of frames from the segment header. `endPage` is where a sealed segment's
   /// frames end; nil looks as far as frames may lie, and behind the end for leftovers.
   func scan(
-    _ segment: SegmentIndex, generation: Generation, endPage: Int?
+    _ segment: SegmentIndex, generation: Generation, endPage: Int?, keepsRecords: Bool = true
   ) async -> SegmentScan {
     var scan = SegmentScan(segment: segment, generation: generation)
+    scan.keepsRecords = keepsRecords
     let limit = endPage ?? Int(geometry.framePageLimit(summaryPages: PageCount(1)).rawValue)
     var window = SegmentWindow(
       device: device, firstPage: geometry.firstPage(of: segment),
@@ -125,7 +143,8 @@ struct FrameScanner {
   }
 
   private func accept(_ frame: ScannedFrame, into scan: inout SegmentScan) {
-    scan.records.append(contentsOf: frame.records)
+    if scan.keepsRecords { scan.records.append(contentsOf: frame.records) }
+    scan.recordCount += frame.records.count
     scan.endPage = frame.page + Int(frame.header.pageCount.rawValue)
     scan.nextOrdinal += 1
     scan.lastFramePage = frame.page
@@ -146,7 +165,9 @@ struct FrameScanner {
       {
         let isVoid = isBehindCut(frame, scan)
         if !isVoid, frame.header.firstSequence > scan.lastSequence || frame.records.isEmpty {
-          scan.leftovers.frames.append(frame)
+          var leftover = frame
+          if !scan.keepsRecords { leftover.records = [] }
+          scan.leftovers.frames.append(leftover)
           scan.leftovers.durableWatermark = max(
             scan.leftovers.durableWatermark, frame.header.durableWatermark)
         }
@@ -155,8 +176,10 @@ struct FrameScanner {
       }
       if let pages = await window.load(page, 1),
         pages.withBytes({ bytes in
-          (try? PageHeader.peek(bytes, uuid: uuid)).map { $0.generation == scan.generation }
-            ?? false
+          // A summary that was being written when the store stopped is no damage.
+          (try? PageHeader.peek(bytes, uuid: uuid)).map {
+            $0.generation == scan.generation && $0.kind != .summary
+          } ?? false
         })
       {
         scan.leftovers.damagedPageCount += 1

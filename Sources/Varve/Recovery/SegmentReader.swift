@@ -53,13 +53,14 @@ struct SegmentReader {
     }
     for ordinal in 0..<pageCount {
       if take(
-        buffer, ordinal, at: page(ordinal, copy: 1, facts, of: segment), facts, entry, &records)
+        buffer, ordinal, at: page(ordinal, copy: 1, facts, of: segment), of: segment, facts, entry,
+        &records)
       {
         continue
       }
       let other = page(ordinal, copy: 0, facts, of: segment)
       guard await device.read(1, pagesAt: other, into: buffer, bufferPage: ordinal) == nil,
-        take(buffer, ordinal, at: other, facts, entry, &records)
+        take(buffer, ordinal, at: other, of: segment, facts, entry, &records)
       else { return nil }
     }
     guard records.count == Int(facts.recordCount) else { return nil }
@@ -74,19 +75,30 @@ struct SegmentReader {
   }
 
   private func take(
-    _ buffer: PageBuffer, _ ordinal: Int, at page: PageIndex, _ facts: SummaryFacts,
-    _ entry: SegmentEntry, _ records: inout [SummaryEntry]
+    _ buffer: PageBuffer, _ ordinal: Int, at page: PageIndex, of segment: SegmentIndex,
+    _ facts: SummaryFacts, _ entry: SegmentEntry, _ records: inout [SummaryEntry]
   ) -> Bool {
     let before = records.count
+    let firstPage = geometry.firstPage(of: segment)
     let isWhole = buffer.withPage(ordinal) { bytes -> Bool in
       guard let header = verified(bytes, at: page, entry), header.kind == .summary,
         let found = try? SummaryPage.facts(of: bytes, ordinal: UInt32(ordinal)), found == facts,
         (try? SummaryPage.entries(of: bytes, into: &records)) != nil
       else { return false }
-      return true
+      return records[before...].allSatisfy { isFrameRecord($0, facts, firstPage: firstPage) }
     }
     if !isWhole { records.removeSubrange(before...) }
     return isWhole
+  }
+
+  /// Whether a summary names a place where its segment has frames. Anything else is no summary of
+  /// this store, whatever its checksum says.
+  private func isFrameRecord(
+    _ record: SummaryEntry, _ facts: SummaryFacts, firstPage: PageIndex
+  ) -> Bool {
+    let page = record.location.page
+    return page > firstPage
+      && page.rawValue < firstPage.rawValue + UInt64(facts.endPageCount.rawValue)
   }
 
   private func verified(

@@ -78,8 +78,8 @@ struct StoreRecovery {
       replay = try await replayLog(superblock, recoveredTable, nil, &index, &report)
       replay.suspect = SuspectRange(ceiling: SequenceNumber(UInt64.max))
     }
+    let segments = directory(recoveredTable, index.index, &replay, &report)
     if replay.suspect != nil { report.outcome = .degraded }
-    let segments = directory(recoveredTable, index.index, superblock.geometry)
     report.durationSeconds = Double(environment.monotonicNanoseconds() - start) / 1e9
     return RecoveredStore(
       superblock: superblock, table: recoveredTable, index: index.index, segments: segments,
@@ -204,14 +204,24 @@ struct StoreRecovery {
     return table
   }
 
-  /// Counts what is live in each segment.
+  /// Counts what is live in each segment, and notices records that are not there.
+  ///
+  /// DURABILITY: whatever a checkpoint names had been flushed before it became valid, also what was
+  /// appended while it was written. An entry that points behind the end of an open segment, or into
+  /// one without frames, shows that flushed frames are missing.
   private func directory(
-    _ table: SegmentTable, _ index: RecordIndex, _ geometry: Geometry
+    _ table: SegmentTable, _ index: RecordIndex, _ replay: inout UserLogReplay,
+    _ report: inout RecoveryReport
   ) -> SegmentDirectory {
+    let geometry = table.geometry
     let directory = SegmentDirectory(geometry: geometry)
     for (segment, entry) in table.entries {
       directory.setGeneration(entry.generation, of: segment)
     }
+    var ends: [SegmentIndex: Int] = [:]
+    for scan in replay.openScans { ends[scan.segment] = scan.endPage }
+    for segment in replay.emptySegments { ends[segment] = 0 }
+    var danglingCount = 0
     var entries: [IndexEntry] = []
     for shard in 0..<index.shardCount {
       entries.removeAll(keepingCapacity: true)
@@ -220,7 +230,17 @@ struct StoreRecovery {
         let location = RecordLocation(rawValue: entry.locationWord)
         directory.addLive(location)
         directory.noteIndexed(location, insteadOf: .none)
+        guard let segment = geometry.segment(containing: location.page), let end = ends[segment]
+        else { continue }
+        let page = location.page.rawValue - geometry.firstPage(of: segment).rawValue
+        if page >= UInt64(end) { danglingCount += 1 }
       }
+    }
+    if danglingCount > 0, replay.suspect == nil {
+      replay.suspect = SuspectRange(ceiling: SequenceNumber(UInt64.max))
+      report.findings.append(
+        "\(danglingCount) records that a checkpoint names are missing from the log; all keys are "
+          + "suspect")
     }
     return directory
   }

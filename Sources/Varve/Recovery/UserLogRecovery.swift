@@ -87,7 +87,11 @@ struct UserLogRecovery {
     // DURABILITY: in the order of the log, whatever the table calls a segment: a failed write seals
     // the segment in which it lay while those before it still wait to be sealed.
     for (position, place) in places.enumerated() {
-      if let scan = place.scan {
+      if var scan = place.scan {
+        if !scan.keepsRecords {
+          scan = await scanner.scan(
+            place.segment, generation: place.entry.generation, endPage: nil)
+        }
         try applyOpen(
           scan, before: places[(position + 1)...], &progress, into: &index, &result, &report)
       } else {
@@ -107,6 +111,9 @@ struct UserLogRecovery {
     result.order.removeAll { result.emptySegments.contains($0) }
     return result
   }
+
+  /// Records of open segments kept from the first look to the second, some 3 MiB.
+  static let keptRecordCount = 1 << 16
 
   private func isEmpty(_ segment: SegmentIndex, _ result: UserLogReplay) -> Bool {
     result.emptySegments.contains(segment)
@@ -251,13 +258,18 @@ struct UserLogRecovery {
       hashKey: hashKey, cut: superblock.cut)
   }
 
-  /// Reads the open segments.
+  /// Reads the open segments for what they witness. The records are kept while they are few; those
+  /// of the others are read again when their turn comes, so that memory stays bounded however many
+  /// segments are open.
   private func scanOpen(_ places: [Place], _ report: inout RecoveryReport) async -> [Place] {
     var places = places
+    var keptCount = 0
     for position in places.indices where places[position].entry.state == .open {
       let place = places[position]
       let scan = await scanner.scan(
-        place.segment, generation: place.entry.generation, endPage: nil)
+        place.segment, generation: place.entry.generation, endPage: nil,
+        keepsRecords: keptCount < UserLogRecovery.keptRecordCount)
+      if scan.keepsRecords { keptCount += scan.recordCount + scan.leftovers.recordCount }
       report.readByteCount += UInt64(scan.readPageCount * Limits.pageByteCount)
       progress(geometry.segmentByteCount)
       places[position].scan = scan
@@ -284,6 +296,12 @@ struct UserLogRecovery {
     into index: inout RecoveredIndex, _ result: inout UserLogReplay,
     _ report: inout RecoveryReport
   ) throws(StoreError) {
+    // What a checkpoint takes for granted had been flushed before it became valid.
+    if let root = checkpoint?.root, root.replaySegment == scan.segment,
+      root.replayGeneration == scan.generation, scan.endPage < Int(root.replayPageCount.rawValue)
+    {
+      noteLoss(SequenceNumber(root.cutSequence.rawValue + 1), &result, &report)
+    }
     let continues = isContinuation(scan, of: progress.previous)
     if scan.hasFrames, !continues { progress.hasGap = true }
     if continues, !progress.hasGap, let first = scan.header?.firstSequence.rawValue, first > 0 {
@@ -296,7 +314,7 @@ struct UserLogRecovery {
         noteLoss(scan.header?.firstSequence ?? progress.evidence, &result, &report)
       }
       try apply(scan, into: &index, &result, &report)
-      result.openScans.append(scan)
+      result.openScans.append(scan.summarized())
     } else {
       drop(scan, &report)
       result.emptySegments.append(scan.segment)
@@ -312,7 +330,7 @@ struct UserLogRecovery {
       try applyLeftovers(scan, evidence: progress.evidence, into: &index, &result, &report)
       progress.hasGap = true
     }
-    if scan.hasFrames { progress.previous = scan }
+    if scan.hasFrames { progress.previous = scan.summarized() }
   }
 
   /// Whether nothing is missing between a segment and its predecessor, as the table knows it:
@@ -351,12 +369,7 @@ struct UserLogRecovery {
     _ report: inout RecoveryReport
   ) throws(StoreError) {
     try index.apply(scan.records.filter { isBehindCheckpoint($0, in: scan.segment) })
-    if let root = checkpoint?.root, root.replaySegment == scan.segment,
-      root.replayGeneration == scan.generation, scan.endPage < Int(root.replayPageCount.rawValue)
-    {
-      noteLoss(SequenceNumber(root.cutSequence.rawValue + 1), &result, &report)
-    }
-    report.frameRecordCount += scan.records.count
+    report.frameRecordCount += scan.recordCount
     result.lastSequence = max(result.lastSequence, scan.lastSequence)
     result.clockMilliseconds = max(result.clockMilliseconds, scan.clockMilliseconds)
   }
@@ -382,7 +395,7 @@ struct UserLogRecovery {
   }
 
   private func drop(_ scan: SegmentScan, _ report: inout RecoveryReport) {
-    report.droppedRecordCount += scan.records.count
+    report.droppedRecordCount += scan.recordCount
     if scan.hasFrames { report.droppedByteCount += scan.endPage * Limits.pageByteCount }
   }
 

@@ -7,6 +7,8 @@
 struct MemoryPlan {
   /// The whole budget, in bytes.
   let budget: Int
+  /// What is known of every segment.
+  let segmentsByteCount: Int
   /// The bound of the memory of frames.
   let bufferByteLimit: Int
   /// The bound of the index.
@@ -15,22 +17,28 @@ struct MemoryPlan {
   /// Less than this runs no store: buffers, summaries of open segments, a small index.
   static let minimumByteCount = 8 << 20
 
-  init(budget: Int?, segmentByteCount: Int) throws(StoreError) {
+  /// What the table and the counts of one segment take, rounded up.
+  static let byteCountPerSegment = 128
+
+  init(budget: Int?, segmentCount: UInt32) throws(StoreError) {
     let budget = budget ?? MemoryPlan.defaultBudget()
-    guard budget >= MemoryPlan.minimumByteCount else {
+    let segmentsByteCount = Int(segmentCount) * MemoryPlan.byteCountPerSegment
+    let needed = MemoryPlan.minimumByteCount + segmentsByteCount
+    guard budget >= needed else {
       throw StoreError(
         .resource,
-        "a store needs a memory budget of at least \(MemoryPlan.minimumByteCount) bytes, not "
+        "a store of \(segmentCount) segments needs a memory budget of at least \(needed) bytes, not "
           + "\(budget)")
     }
     self.budget = budget
+    self.segmentsByteCount = segmentsByteCount
     bufferByteLimit = min(max(2 << 20, budget / 8), 8 << 20)
-    indexByteLimit = budget - bufferByteLimit - budget / 16
+    indexByteLimit = budget - bufferByteLimit - budget / 16 - segmentsByteCount
   }
 
   /// Bytes left for the cache while the index takes `indexByteCount`.
   func cacheByteLimit(indexByteCount: Int) -> Int {
-    max(0, budget - bufferByteLimit - budget / 16 - indexByteCount)
+    max(0, indexByteLimit - indexByteCount)
   }
 
   /// Shards of an index of this budget: at most 16 K entries each when it is full.

@@ -11,6 +11,8 @@ struct SegmentTable {
   let uuid: StoreUUID
   let checksum: Checksum
   private(set) var pages: [SegmentTablePage]
+  /// Pages that stand on one copy.
+  private var weakPages: [Int] = []
 
   /// The table of a fresh store: every segment free.
   init(empty geometry: Geometry, uuid: StoreUUID) {
@@ -94,30 +96,57 @@ struct SegmentTable {
     return ordinals.count * 2 * Limits.pageByteCount
   }
 
-  /// Reads the table. A page of which no copy is valid is reported and left free of entries.
+  /// Writes the pages anew of which only one copy of the newest version was whole at open.
+  mutating func rewriteWeakPages(on device: any BlockDevice) async throws(IOError) -> Int {
+    defer { weakPages = [] }
+    return try await weakPages.isEmpty ? 0 : write(weakPages, on: device)
+  }
+
+  /// Reads the table. A page of which no copy is valid is reported and left free of entries; so is
+  /// one of which the device cannot read either copy of the other slot, since that may be newer.
   static func read(
     geometry: Geometry, uuid: StoreUUID, from device: any BlockDevice
   ) async -> (table: SegmentTable, lostPages: [Int]) {
     var table = SegmentTable(empty: geometry, uuid: uuid)
     var lost: [Int] = []
-    let buffer = PageBuffer(pageCount: 1)
     for ordinal in table.pages.indices {
-      var newest: SegmentTablePage?
-      for place in 0..<4 {
-        let source = geometry.tablePage(ordinal, copy: place / 2, slot: place % 2)
-        guard await device.read(1, pagesAt: source, into: buffer) == nil else { continue }
-        let page = buffer.withPage(0) { bytes in
-          try? SegmentTablePage(
-            decoding: bytes, at: source, ordinal: UInt32(ordinal), uuid: uuid,
-            checksum: table.checksum)
-        }
-        guard let page, page.slot == place % 2,
-          page.entries.count == table.pages[ordinal].entries.count
-        else { continue }
-        if page.version > newest?.version ?? 0 { newest = page }
+      let newest = await table.readPage(ordinal, from: device)
+      if let newest {
+        table.pages[ordinal] = newest.page
+        if newest.copyCount < 2 { table.weakPages.append(ordinal) }
+      } else {
+        lost.append(ordinal)
       }
-      if let newest { table.pages[ordinal] = newest } else { lost.append(ordinal) }
     }
     return (table, lost)
+  }
+
+  private func readPage(
+    _ ordinal: Int, from device: any BlockDevice
+  ) async -> (page: SegmentTablePage, copyCount: Int)? {
+    let buffer = PageBuffer(pageCount: 1)
+    var newest: (page: SegmentTablePage, copyCount: Int)?
+    var unreadableCounts = [0, 0]
+    for place in 0..<4 {
+      let slot = place % 2
+      let source = geometry.tablePage(ordinal, copy: place / 2, slot: slot)
+      guard await device.read(1, pagesAt: source, into: buffer) == nil else {
+        unreadableCounts[slot] += 1
+        continue
+      }
+      let page = buffer.withPage(0) { bytes in
+        try? SegmentTablePage(
+          decoding: bytes, at: source, ordinal: UInt32(ordinal), uuid: uuid, checksum: checksum)
+      }
+      guard let page, page.slot == slot, page.entries.count == pages[ordinal].entries.count
+      else { continue }
+      if page.version > newest?.page.version ?? 0 {
+        newest = (page, 1)
+      } else if page.version == newest?.page.version {
+        newest?.copyCount += 1
+      }
+    }
+    guard let newest, unreadableCounts[1 - newest.page.slot] < 2 else { return nil }
+    return newest
   }
 }
