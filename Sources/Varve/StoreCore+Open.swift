@@ -121,8 +121,8 @@ extension StoreCore {
     else {
       throw StoreError(
         .refused,
-        "the store's counters are used up; nothing was changed. Open it with readOnly, dump it, and "
-          + "load the dump into a new store")
+        "the store's counters are used up; nothing was changed. Open it with readOnly, dump it, "
+          + "and load the dump into a new store")
     }
   }
 

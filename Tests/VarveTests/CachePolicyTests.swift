@@ -28,8 +28,8 @@ import Varve
     #expect(cache.evictionCount >= 1900)
   }
 
-  /// A record that comes back soon after it left goes to the main queue, where a scan does not reach
-  /// it although nobody has read it since.
+  /// A record that comes back soon after it left goes to the main queue, where a scan does not
+  /// reach it although nobody has read it since.
   @Test func aGhostThatReturnsEntersTheMainQueue() {
     let cache = RecordCache(byteLimit: 120_000, shardCount: 1)
     for place in 0..<80 { insert(place, into: cache) }

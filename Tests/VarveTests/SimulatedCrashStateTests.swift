@@ -42,7 +42,7 @@ import VarveIO
   }
 
   @Test(arguments: Harness.seeds(3...4)) func batchesAndConditions(seed: UInt64) async throws {
-    try await explore(seed: seed, interval: 12) { writer in
+    try await explore(seed: seed, interval: 6, minimumImageCount: 30) { writer in
       try await writer.batch([0, 1, 2])
       try await writer.batch([1, 3], deleting: [0])
       try await writer.batch([0, 1, 2, 3], byteCount: 1500)

@@ -23,12 +23,13 @@ struct MemoryPlan {
   init(budget: Int?, segmentCount: UInt32) throws(StoreError) {
     let budget = budget ?? MemoryPlan.defaultBudget()
     let segmentsByteCount = Int(segmentCount) * MemoryPlan.byteCountPerSegment
-    let needed = MemoryPlan.minimumByteCount + segmentsByteCount
+    // What must be held whatever is in the store may take a quarter.
+    let needed = max(MemoryPlan.minimumByteCount, segmentsByteCount * 4)
     guard budget >= needed else {
       throw StoreError(
         .resource,
-        "a store of \(segmentCount) segments needs a memory budget of at least \(needed) bytes, not "
-          + "\(budget)")
+        "a store of \(segmentCount) segments needs a memory budget of at least \(needed) bytes, "
+          + "not \(budget)")
     }
     self.budget = budget
     self.segmentsByteCount = segmentsByteCount
