@@ -110,9 +110,9 @@ struct LoadAndDieCommand: AsyncParsableCommand {
 
   func run() async throws {
     let bench = StoreBench(path: path, keyCount: keys, memoryBudget: memoryBudget)
-    let figures = try await bench.load()
-    print(figures.map { String($0) }.joined(separator: " "))
+    let loaded = try await bench.load()
+    print(loaded.figures.map { String($0) }.joined(separator: " "))
     fflush(nil)
-    kill(getpid(), SIGKILL)
+    _ = withExtendedLifetime(loaded.store) { kill(getpid(), SIGKILL) }
   }
 }

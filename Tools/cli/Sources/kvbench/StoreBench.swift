@@ -41,8 +41,8 @@ struct StoreBench {
       putsPerSecond: figures[0], deviceBytesPerSecond: figures[1], cpuNanoseconds: figures[2])
   }
 
-  /// Creates and fills the store, makes it durable and leaves it open.
-  func load() async throws -> [Double] {
+  /// Creates and fills the store, makes it durable and hands it over open.
+  func load() async throws -> (store: Store, figures: [Double]) {
     try await Store.create(path: path, options: FormatOptions(byteCount: deviceByteCount))
     let store = try await Store.open(
       path: path, options: StoreOptions(memoryBudget: memoryBudget, compression: false))
@@ -67,11 +67,12 @@ struct StoreBench {
     try await store.sync()
     let seconds = clock.seconds
     let statistics = store.statistics
-    return [
+    let figures = [
       Double(keyCount) / seconds,
       Double(statistics.frameByteCount + statistics.metadataByteCount) / seconds,
       clock.cpuSeconds / Double(keyCount) * 1e9,
     ]
+    return (store, figures)
   }
 
   /// What an open cost.

@@ -40,7 +40,7 @@ struct PutCommand: AsyncParsableCommand {
     let key = try encoding.decode(rest[0], what: "key")
     let value = try value(rest[1])
     let condition: WriteCondition =
-      if ifAbsent { .ifAbsent } else { ifSeq.map { .ifSequence($0) } ?? .none }
+      if ifAbsent { .ifAbsent } else { ifSeq.map { .ifSequence($0) } ?? .always }
     let outcome = try await shared.withStore(path, readOnly: false) { store in
       try await store.put(key, value, condition: condition, durability: durability)
     }

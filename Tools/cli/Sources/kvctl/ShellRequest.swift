@@ -144,7 +144,7 @@ struct ShellRequest: Sendable {
 
   private static func condition(_ object: JSONValue) throws(ToolError) -> WriteCondition {
     let ifAbsent = try flag("ifAbsent", object)
-    guard let value = object["ifSeq"] else { return ifAbsent ? .ifAbsent : .none }
+    guard let value = object["ifSeq"] else { return ifAbsent ? .ifAbsent : .always }
     guard !ifAbsent else { throw .usage("\"ifAbsent\" and \"ifSeq\" exclude each other") }
     guard let sequence = value.integer.flatMap({ UInt64(exactly: $0) }) else {
       throw .usage("\"ifSeq\" must be a sequence number")

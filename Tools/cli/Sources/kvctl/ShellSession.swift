@@ -43,12 +43,12 @@ struct ShellSession: Sendable {
     _ operation: ShellRequest.Operation
   ) async throws(StoreError) -> [JSONValue.Member] {
     switch operation {
-    case .put(let key, let value, .none, let durability):
+    case .put(let key, let value, .always, let durability):
       return [Self.sequence(try await store.put(key, value, durability: durability))]
     case .put(let key, let value, let condition, let durability):
       return Self.members(
         try await store.put(key, value, condition: condition, durability: durability))
-    case .delete(let key, .none, let durability):
+    case .delete(let key, .always, let durability):
       return (try await store.delete(key, durability: durability)).map { [Self.sequence($0)] }
         ?? []
     case .delete(let key, let condition, let durability):
