@@ -40,25 +40,28 @@ extension Store {
   }
 
   /// Formats any device as an empty store, whatever it holds: for simulated devices and RAM
-  /// devices. The device stays open. Durable on return: the empty store.
+  /// devices. The device stays open. Durable on return: the empty store. `environment` is the clock
+  /// and the randomness, which a test that is to be repeated brings along.
   ///
   /// - Throws: `usage`, `io`.
   public static func format(
-    device: any BlockDevice, options: FormatOptions
+    device: any BlockDevice, options: FormatOptions,
+    environment: StoreEnvironment = StoreEnvironment()
   ) async throws(StoreError) {
-    try await StoreFormatter.format(
-      device: device, options: options, environment: StoreEnvironment())
+    try await StoreFormatter.format(device: device, options: options, environment: environment)
   }
 
   /// Opens the store on any device, which the store owns from here on: it closes the device when it
   /// is closed or dropped, and where opening fails. Locks, and reports of slow requests other than
-  /// their count, are the business of whoever made the device.
+  /// their count, are the business of whoever made the device. `environment` is as in
+  /// `format(device:options:environment:)`.
   ///
   /// - Throws: as `open(path:options:waitForLock:)`.
   public static func open(
-    device: any BlockDevice, options: StoreOptions = StoreOptions()
+    device: any BlockDevice, options: StoreOptions = StoreOptions(),
+    environment: StoreEnvironment = StoreEnvironment()
   ) async throws(StoreError) -> Store {
-    try await StoreCore.open(device: device, options: options, environment: StoreEnvironment())
+    try await StoreCore.open(device: device, options: options, environment: environment)
   }
 
   /// What recovery of the store would read, hold and take. Writes nothing, and takes a shared lock

@@ -75,13 +75,16 @@ struct BasicsCommand: AsyncParsableCommand {
       let probe = try raw.randomReads(
         path: bench.path, byteCount: bench.loadedByteCount, depth: depth)
       let result = try await bench.misses(inFlight: depth)
-      table.add("uniform misses, \(depth) in flight: gets/s, fio libaio", result.rate, raw: probe)
-      table.add("uniform misses, \(depth) in flight: CPU ns per get", result.cpuNanoseconds)
+      table.add(
+        "uniform misses, \(depth) in flight: gets/s, fio libaio", result.rate, raw: probe.rate)
+      table.add(
+        "uniform misses, \(depth) in flight: CPU ns per get, fio", result.cpuNanoseconds,
+        raw: probe.cpuNanoseconds)
     }
     let probe = try raw.randomReads(
       path: bench.path, byteCount: bench.loadedByteCount, depth: 64)
     let result = try await bench.multiGets()
-    table.add("multi-get of 64, one caller: keys/s, fio libaio 64", result.rate, raw: probe)
+    table.add("multi-get of 64, one caller: keys/s, fio libaio 64", result.rate, raw: probe.rate)
   }
 
   private func durablePuts(

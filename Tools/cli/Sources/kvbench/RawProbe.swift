@@ -23,12 +23,15 @@ struct RawProbe {
   }
 
   /// Random 4 KiB reads of the first bytes of a file that is only read.
-  func randomReads(path: String, byteCount: UInt64, depth: Int) throws -> Double {
-    try run([
+  func randomReads(path: String, byteCount: UInt64, depth: Int) throws -> Rate {
+    let job = try run([
       "--rw=randread", "--bs=4k", "--ioengine=libaio", "--iodepth=\(depth)", "--readonly",
       "--filename=\(path)", "--size=\(byteCount)", "--time_based", "--runtime=3", "--norandommap",
       "--randseed=\(UInt32.random(in: 1...(.max)))",
-    ]).read.iops
+    ])
+    let cpuSeconds = (job.usr_cpu + job.sys_cpu) / 100 * Double(job.job_runtime) / 1000
+    let count = job.read.iops * Double(job.job_runtime) / 1000
+    return Rate(rate: job.read.iops, cpuNanoseconds: cpuSeconds / max(count, 1) * 1e9)
   }
 
   /// 4 KiB writes in order, each followed by fdatasync.
@@ -48,6 +51,10 @@ struct RawProbe {
       }
       var read: Side
       var write: Side
+      var usr_cpu: Double
+      var sys_cpu: Double
+      /// Milliseconds.
+      var job_runtime: Int
     }
     var jobs: [Job]
   }
