@@ -17,6 +17,8 @@ extension AIOShard {
   /// The body of the reaper's thread: completes requests until the shard is closed, then destroys
   /// the context.
   func reapUntilClosed(_ context: consuming AIOContext) {
+    // SAFETY: both belong to this function and outlive the loop; the kernel fills at most
+    // `eventCapacity` events, and holds the wake iocb only while `isWakeArmed`.
     let events = UnsafeMutableBufferPointer<io_event>.allocate(capacity: Self.eventCapacity)
     let wakeBlock = UnsafeMutablePointer<iocb>.allocate(capacity: 1)
     unsafe wakeBlock.initialize(to: iocb())

@@ -127,6 +127,7 @@ extension DirectFile {
     throws(DeviceError) -> [UInt8]
   {
     let memory = AlignedMemory(byteCount: max(byteCount, 1))
+    // SAFETY: the memory has at least `byteCount` bytes and lives until it has been copied.
     let buffer = unsafe UnsafeMutableRawBufferPointer(start: memory.base, count: byteCount)
     try unsafe read(into: buffer, byteOffset: byteOffset)
     return unsafe Array(buffer)

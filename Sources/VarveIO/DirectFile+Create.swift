@@ -70,6 +70,7 @@ extension DirectFile {
     } catch {
       // Only what this call made is removed: the name may lead elsewhere by now.
       var now = stat()
+      // SAFETY: fstatat writes one stat; the name is a String that lives during the call.
       if unsafe fstatat(folder.rawValue, name, &now, AT_SYMLINK_NOFOLLOW) == 0,
         FileIdentity(now) == FileIdentity(status)
       {
@@ -165,6 +166,7 @@ extension DirectFile {
     progress(0, end - start)
     while position < end {
       let count = min(zeros.byteCount, Int(end - position))
+      // SAFETY: `count` is at most the length of the zeros.
       try unsafe write(
         UnsafeRawBufferPointer(start: zeros.base, count: count), byteOffset: position)
       position += UInt64(count)

@@ -103,6 +103,7 @@ extension DirectFile {
     }
     var byteCount = UInt64(clamping: status.st_size)
     if isDevice {
+      // SAFETY: the shim writes one integer.
       let result = unsafe varve_block_device_byte_count(descriptor.rawValue, &byteCount)
       guard result == 0 else { throw .system("measure", path: path, errorNumber: -result) }
       try checkSector(descriptor.rawValue, path)
@@ -117,6 +118,7 @@ extension DirectFile {
 
   private static func checkSector(_ number: Int32, _ path: String) throws(DeviceError) {
     var sectorByteCount: UInt32 = 512
+    // SAFETY: the shim writes one integer.
     _ = unsafe varve_block_device_sector_byte_count(number, &sectorByteCount)
     guard sectorByteCount > 4096 else { return }
     throw DeviceError(
@@ -152,6 +154,7 @@ extension DirectFile {
   borrowing func probeDirectIO() throws(DeviceError) {
     guard isDirect, byteCount > 0 else { return }
     let page = AlignedMemory(byteCount: 4096)
+    // SAFETY: reads at most as many bytes as the page has.
     let result = unsafe varve_read_at(descriptorNumber, page.base, page.byteCount, 0)
     if result == -Int64(EINVAL) { throw Self.noDirectIO(path) }
     // Any other error is for whoever reads that page: a store survives the loss of its first.

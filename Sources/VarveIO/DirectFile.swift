@@ -95,6 +95,7 @@ public struct DirectFile: ~Copyable, Sendable {
   {
     var done = 0
     while done < memory.count {
+      // SAFETY: reads into what is left of the memory that the caller lends.
       let result = unsafe varve_read_at(
         descriptor.rawValue, memory.baseAddress.map { unsafe $0 + done }, memory.count - done,
         Int64(bitPattern: byteOffset + UInt64(done)))
@@ -113,6 +114,7 @@ public struct DirectFile: ~Copyable, Sendable {
   {
     var done = 0
     while done < memory.count {
+      // SAFETY: writes from what is left of the memory that the caller lends.
       let result = unsafe varve_write_at(
         descriptor.rawValue, memory.baseAddress.map { unsafe $0 + done }, memory.count - done,
         Int64(bitPattern: byteOffset + UInt64(done)), 0)

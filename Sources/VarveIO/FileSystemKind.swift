@@ -51,6 +51,7 @@ public struct FileSystemKind: Hashable, Sendable, CustomStringConvertible {
   /// The file system that an open descriptor lies on.
   static func of(descriptor: Int32) -> FileSystemKind {
     var magic: UInt64 = 0
+    // SAFETY: the shim writes one integer.
     let result = unsafe varve_file_system_magic(descriptor, &magic)
     return result == 0 ? FileSystemKind(magic: magic) : FileSystemKind("unknown")
   }

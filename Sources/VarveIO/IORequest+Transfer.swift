@@ -32,6 +32,7 @@ extension IORequest {
 
   /// The memory from which the transfer goes on.
   final var remainingMemory: UnsafeMutableRawPointer? {
+    // SAFETY: `transferredByteCount` never exceeds `byteCount`, the length of the memory.
     unsafe memory.map { unsafe $0 + transferredByteCount }
   }
 

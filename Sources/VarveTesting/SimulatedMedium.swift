@@ -39,6 +39,7 @@ final class SimulatedMedium: RequestExecutor {
       switch request.operation {
       case .read: break
       case .write, .writeDurably:
+        // SAFETY: here and below the request lends its memory until it is completed.
         let landing = unsafe Landing(
           byteOffset: request.byteOffset, bytes: Array(request.buffer))
         state.record(

@@ -44,6 +44,7 @@ enum SourceTree {
         }
       }
     }
+    precondition(!found.isEmpty, "the repository is not where the tests were built: \(root.path)")
     return found.sorted { $0.path < $1.path }
   }
 

@@ -127,11 +127,10 @@ import VarveIO
       #expect(try await store.get(key(number))?.value == contents[key(number)])
     }
     let failure = await code { _ = try await store.get(key(3)) }
-    #expect(failure == .io || failure == .corrupt)
+    #expect(failure == .io)
     // A fault that goes away within three attempts is none.
     device.install(FaultPlan(seed: 40).failing(.read, .touchingTimes(place, 2)))
-    let healed = try? await store.get(key(3))
-    #expect(healed == nil || healed?.value == contents[key(3)])
+    #expect(try await store.get(key(3))?.value == contents[key(3)])
     try await store.close()
   }
 
@@ -182,7 +181,7 @@ import VarveIO
     for number in 0..<4 { try await writer.put(number) }
     device.install(FaultPlan(seed: 70).full(fromWrite: 0))
     let value = writer.value(40)
-    #expect(await code { try await store.put(key(9), value) } != nil)
+    #expect(await code { try await store.put(key(9), value) } == .indeterminate)
     for number in 0..<4 { #expect(try await store.store.get(key(number)) != nil) }
     await judgeEnd(store, device, seed: 70)
     try? await store.store.close()
@@ -214,7 +213,7 @@ import VarveIO
       let inventions = store.oracle.check(
         recovered: found, crash: .power, eventIndex: device.eventCount
       ).filter { $0.hasPrefix("invention") }
-      #expect(inventions.isEmpty, "seed \(seed)")
+      #expect(inventions.isEmpty && !found.isEmpty, "seed \(seed)")
       try await reopened.close()
     }
   }
