@@ -82,10 +82,7 @@ extension StoreCore {
     let core = build(device, options, environment, recovered, plan, isReadOnly: isReadOnly)
     logOutcome(recovered.report, options.logger)
     if recovered.report.outcome == .degraded { core.health.setDegraded() }
-    if let maintenance = core.maintenance {
-      Task { await maintenance.run() }
-      maintenance.signal.raise()
-    }
+    core.maintenance?.start()
     core.metrics?.start(core)
     return Store(core: core)
   }

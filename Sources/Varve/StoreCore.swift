@@ -148,11 +148,12 @@ final class StoreCore: Sendable {
     var error: StoreError?
     if let maintenance {
       error = await suspend { maintenance.send(.close($0)) }
+      await maintenance.join()
     }
     // Closing the device waits for every request, so this may take a moment: off the caller's
     // executor, or one blocked thread could be the one that a completion needs.
     await DeviceCloser.close(device)
-    metrics?.end(self)
+    await metrics?.end(self)?.value
     log.releaseFrames()
     cache.removeAll()
     health.close()
@@ -167,7 +168,7 @@ final class StoreCore: Sendable {
       return true
     }
     guard wasOpen else { return }
-    metrics?.end(self)
+    _ = metrics?.end(self)
     health.logger.warning(
       "a store was dropped without close(): it is not marked clean, and the next open recovers it")
     maintenance?.send(.abandon)

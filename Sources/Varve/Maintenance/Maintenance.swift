@@ -51,6 +51,9 @@ final class Maintenance: @unchecked Sendable {
   /// What others ask for; nil once the task has ended.
   private let commands = Mutex<[MaintenanceCommand]?>([])
   private let freeCount = Atomic<Int>(0)
+  private let task = Mutex<Task<Void, Never>?>(nil)
+  /// The task that looks after an idle log.
+  private var timer: Task<Void, Never>?
 
   init(
     device: any BlockDevice, environment: StoreEnvironment, log: LogAppender,
@@ -106,8 +109,17 @@ final class Maintenance: @unchecked Sendable {
     }
   }
 
+  /// Begins to run.
+  func start() {
+    task.withLock { $0 = Task { await run() } }
+    signal.raise()
+  }
+
+  /// Waits until the task has ended, which it does once closed or abandoned.
+  func join() async { await task.withLock { $0 }?.value }
+
   /// Runs until closed or abandoned.
-  func run() async {
+  private func run() async {
     while true {
       await signal.wait()
       await pass()
@@ -120,15 +132,16 @@ final class Maintenance: @unchecked Sendable {
         case .checkpoint(let waiter): waiter.resume(await writeCheckpoint())
         case .close(let waiter):
           let error = await closeStore()
-          end(due)
+          await end(due)
           return waiter.resume(error)
-        case .abandon: return end(due)
+        case .abandon: return await end(due)
         }
       }
     }
   }
 
-  private func end(_ rest: [MaintenanceCommand]) {
+  private func end(_ rest: [MaintenanceCommand]) async {
+    await timer?.value
     let late = commands.withLock { commands in
       defer { commands = nil }
       return commands ?? []
@@ -248,7 +261,7 @@ final class Maintenance: @unchecked Sendable {
   private func armTimer() {
     guard log.hasQuietWork, !log.isTimerArmed.exchange(true, ordering: .acquiringAndReleasing)
     else { return }
-    Task { [log, environment, signal] in
+    timer = Task { [log, environment, signal] in
       while log.hasQuietWork {
         let before = log.activityCount
         await environment.sleep(Maintenance.quietNanoseconds)

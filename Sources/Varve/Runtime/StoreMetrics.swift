@@ -60,7 +60,9 @@ final class StoreMetrics: Sendable {
 
   /// Publishes the last differences, takes the gauges back (a closed store has no free segments
   /// and no health) and ends the task.
-  func end(_ core: StoreCore) {
+  ///
+  /// - Returns: the task, which ends soon.
+  func end(_ core: StoreCore) -> Task<Void, Never>? {
     let statistics = core.statistics()
     let task: Task<Void, Never>? = state.withLock { state in
       guard !state.isEnded else { return nil }
@@ -71,6 +73,7 @@ final class StoreMetrics: Sendable {
       return state.task
     }
     task?.cancel()
+    return task
   }
 
   /// - Returns: whether there is anything more to come.
