@@ -181,7 +181,7 @@ extension LogAppender {
       }
       guard let next = state.next else {
         actions.needsMaintenance = true
-        let isStuck = wants ? state.isFull : state.isExhausted
+        let isStuck = wants ? state.isFull : state.isExhausted && !state.hasSpaceToCome
         return isStuck ? .failed(fullError()) : .mustWait(.maintenance)
       }
       if wants, next.isReserve { return .failed(fullError()) }

@@ -179,9 +179,10 @@ extension LogAppender {
 
   private func writeWatermark(_ state: inout LogState) {
     guard let current = state.current else { return }
-    // Without room the next frame in the next segment is the witness.
+    // Without room the next frame in the next segment is the witness; and a full store keeps its
+    // last pages for deletes.
     state.watermarkWritten = state.durableSequence
-    guard
+    guard !current.isReserve, !state.isFull,
       current.hasRoom(
         endPage: current.nextPage + 1, additionalRecordCount: 0, in: geometry),
       openFrame(pageCount: 1, .durable, &state) != nil

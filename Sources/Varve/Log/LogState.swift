@@ -71,6 +71,12 @@ struct LogState {
   /// Records and bytes since the last checkpoint.
   var recordCountSinceCheckpoint = 0
 
+  /// Whether the maintenance task has segments to seal or to free, perhaps once a flush has made
+  /// deaths durable: a delete waits for that before it is refused.
+  var hasSpaceToCome: Bool {
+    hasDeadSegments || !finished.isEmpty || frames.contains { !$0.superseded.isEmpty }
+  }
+
   /// The frame that takes records, if there is one.
   var openFrame: Frame? {
     guard let last = frames.last, last.state == .open else { return nil }
