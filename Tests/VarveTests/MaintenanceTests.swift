@@ -16,7 +16,9 @@ import VarveIO
     let page = medium.image.read(at: 0, byteCount: 4096)
     let superblock = try Superblock(decoding: page.span.bytes, at: PageIndex(0))
     let device = GateDevice(medium.image)
-    return (try await Harness.open(device), device, superblock)
+    var options = Harness.options
+    options.compression = false
+    return (try await Store.open(device: device, options: options), device, superblock)
   }
 
   private func reopen(_ device: GateDevice) async throws -> Store {
@@ -91,6 +93,23 @@ import VarveIO
     let reopened = try await reopen(device)
     #expect(try await reopened.get("a")?.text == "a")
     try await reopened.close()
+  }
+
+  /// Deletes of everything in the order of the writes, each durable alone, all succeed at "full":
+  /// one waits for segments that are being freed before it is refused.
+  @Test func aFullStoreTakesEveryDeleteOneByOne() async throws {
+    for round in 0..<8 {
+      let (store, _, _) = try await openStore()
+      let value = [UInt8](repeating: 1, count: 3000)
+      var count = 0
+      while await API.code({ try await store.put("\(count)", value) }) == nil { count += 1 }
+      #expect(store.health == .full)
+      for number in 0..<count {
+        let code = await API.code { _ = try await store.delete("\(number)") }
+        #expect(code == nil, "round \(round), delete \(number) of \(count)")
+      }
+      try await store.close()
+    }
   }
 
   /// The clock that expiry will go by is a high-water mark: a wall clock that is set back changes

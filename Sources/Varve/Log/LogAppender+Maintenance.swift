@@ -65,6 +65,7 @@ extension LogAppender {
   /// - Returns: whether puts are refused.
   func noteSpace(hasRoomForPuts: Bool, isExhausted: Bool) -> Bool {
     state.withLock { state in
+      state.isFreeing = false
       if hasRoomForPuts {
         state.next?.isReserve = false
         state.current?.isReserve = false
@@ -138,6 +139,7 @@ extension LogAppender {
   func takeDeadSegmentsFlag() -> Bool {
     state.withLock { state in
       defer { state.hasDeadSegments = false }
+      if state.hasDeadSegments { state.isFreeing = true }
       return state.hasDeadSegments
     }
   }

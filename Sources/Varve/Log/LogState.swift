@@ -44,6 +44,8 @@ struct LogState {
   var isFull = false
   /// Whether not even the reserve has a segment left.
   var isExhausted = false
+  /// Whether the maintenance task frees segments and has not said yet how much space there is.
+  var isFreeing = false
   /// Whether sequence numbers came since writers that wait for room last tried.
   var needsRoomCheck = false
 
@@ -74,7 +76,7 @@ struct LogState {
   /// Whether the maintenance task has segments to seal or to free, perhaps once a flush has made
   /// deaths durable: a delete waits for that before it is refused.
   var hasSpaceToCome: Bool {
-    hasDeadSegments || !finished.isEmpty || frames.contains { !$0.superseded.isEmpty }
+    hasDeadSegments || isFreeing || !finished.isEmpty || frames.contains { !$0.superseded.isEmpty }
   }
 
   /// The frame that takes records, if there is one.
