@@ -28,7 +28,8 @@ public struct StoreOptions: Sendable {
   public var waitForLockSeconds: Double
   /// The I/O engine.
   public var engine: IOEngineChoice
-  /// I/O contexts, each with a thread that reaps it, from 1 to 64; nil takes 2.
+  /// I/O contexts, each with a thread that reaps it, from 1 to 64; nil takes one for
+  /// every four cores, at most 8.
   public var contextCount: Int?
   /// Whether records that are read stay in memory, within the budget, for later reads.
   public var cacheEnabled: Bool
