@@ -17,8 +17,9 @@ extension StoreCore {
       var expected: [(index: Int, location: RecordLocation)] = []
       for (index, operation) in batch.operations.enumerated()
       where operation.condition != .none {
-        let current = try await currentRecord(
-          hash: prepared.records[index].hash, key: operation.key)
+        // SAFETY: the bytes of an array of bytes have no padding.
+        let current = unsafe try await currentRecord(
+          hash: prepared.records[index].hash, key: operation.key.span.bytes)
         guard holds(operation.condition, for: current) else {
           if let error = await settleRecord(at: current.location, level: durability) {
             throw error

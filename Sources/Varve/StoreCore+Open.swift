@@ -7,21 +7,21 @@ import VarveIO
 extension StoreCore {
   /// Opens the store at a path.
   static func open(path: String, options: StoreOptions) async throws(StoreError) -> Store {
-    let opened = try await openDevice(path: path, options: options)
+    let relay = SlowRequestRelay(logger: options.logger)
+    let opened = try await openDevice(path: path, options: options, relay)
     for warning in opened.warnings { options.logger.warning("\(warning)") }
-    return try await open(
+    let store = try await open(
       device: opened.device, options: options, environment: StoreEnvironment())
+    relay.connect(store.core.health)
+    return store
   }
 
   static func openDevice(
-    path: String, options: StoreOptions
+    path: String, options: StoreOptions, _ relay: SlowRequestRelay
   ) async throws(StoreError) -> OpenedDevice {
-    let logger = options.logger
     var deviceOptions = DeviceOptions()
     if let contextCount = options.contextCount { deviceOptions.contextCount = max(1, contextCount) }
-    deviceOptions.onSlowRequest = { request in
-      logger.warning("a request has been in flight for long", metadata: ["request": "\(request)"])
-    }
+    deviceOptions.onSlowRequest = { request in relay.report(request) }
     let engine: DeviceEngine =
       switch options.engine {
       case .automatic: .automatic

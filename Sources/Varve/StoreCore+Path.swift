@@ -132,7 +132,9 @@ extension StoreCore {
   ) async throws(StoreError) -> RecoveryPlan {
     var options = options
     options.readOnly = true
-    let device = try await openDevice(path: path, options: options).device
+    let device = try await openDevice(
+      path: path, options: options, SlowRequestRelay(logger: options.logger)
+    ).device
     var plan: RecoveryPlan?
     var failure: StoreError?
     do throws(StoreError) {

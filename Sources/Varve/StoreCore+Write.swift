@@ -52,12 +52,11 @@ extension StoreCore {
 
   /// A put or, with a nil value, a delete, if the condition holds.
   func write(
-    key: [UInt8], value: [UInt8]?, condition: WriteCondition, durability: Durability
+    key: RawSpan, value: RawSpan?, condition: WriteCondition, durability: Durability
   ) async throws(StoreError) -> WriteOutcome {
     try requireWritable()
-    // SAFETY: the bytes of an array of bytes have no padding.
-    try unsafe checkLimits(key: key.span.bytes, valueByteCount: value?.count ?? 0)
-    let hash = unsafe KeyHash(of: key.span.bytes, keyedBy: hashKey)
+    try checkLimits(key: key, valueByteCount: value?.byteCount ?? 0)
+    let hash = KeyHash(of: key, keyedBy: hashKey)
     while true {
       if Task.isCancelled { throw .cancelledTask }
       let current = try await currentRecord(hash: hash, key: key)
@@ -69,13 +68,12 @@ extension StoreCore {
         if let error = await settleRecord(at: current.location, level: durability) { throw error }
         return .refused(currentSequence: nil)
       }
-      let attempt = await unsafe attempt(
-        hash: hash, key: key.span.bytes, value: value?.span.bytes, expected: current.location,
-        durability: durability)
+      let attempt = await attempt(
+        hash: hash, key: key, value: value, expected: current.location, durability: durability)
       switch attempt {
       case .acknowledged(let sequence):
         if value == nil { counters.add(counters.deletes) } else { counters.add(counters.puts) }
-        counters.add(counters.userBytes, key.count + (value?.count ?? 0))
+        counters.add(counters.userBytes, key.byteCount + (value?.byteCount ?? 0))
         return .applied(sequence: sequence.rawValue)
       case .failed(let error): throw error
       case .mustWait(let reason): try await waitForSpace(reason)
@@ -93,7 +91,7 @@ extension StoreCore {
   }
 
   func currentRecord(
-    hash: KeyHash, key: [UInt8]
+    hash: KeyHash, key: RawSpan
   ) async throws(StoreError) -> CurrentRecord {
     while true {
       let location = RecordLocation(rawValue: index.find(hash))
@@ -101,8 +99,7 @@ extension StoreCore {
         try requireUnsuspicious(sequence: nil)
         return CurrentRecord(location: location, sequence: nil)
       }
-      // SAFETY: the bytes of an array of bytes have no padding.
-      let record = unsafe try await fetch(hash: hash, key: key.span.bytes)
+      let record = try await fetch(hash: hash, key: key)
       // A record that is replaced while it is read says nothing about the one in its place.
       guard index.find(hash) == location.rawValue else { continue }
       return CurrentRecord(location: location, sequence: record?.sequence)

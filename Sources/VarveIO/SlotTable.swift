@@ -180,6 +180,7 @@ struct SlotClaim {
     guard index < capacity, generation % 2 == 1, unsafe event.obj == controlBlocks + index,
       unsafe slots[index].generation.load(ordering: .acquiring) == generation
     else {
+      // The kernel completed what nobody submitted: whose memory it wrote to cannot be known.
       fatalError("completion of an unknown or finished request: cookie \(bits)")
     }
     return index

@@ -31,8 +31,10 @@ package protocol RequestExecutor: AnyObject, Sendable {
   }
 
   private struct State {
-    var queue: [Entry] = []
-    /// The first entry still waiting; those before it are done.
+    /// An entry that was taken is nil: a queue that kept it would keep alive, through the request,
+    /// the store that submitted it and thereby this device.
+    var queue: [Entry?] = []
+    /// The first entry still waiting.
     var head = 0
     var runningCount = 0
     /// Some thread is in the loop of an inline delivery: it takes whatever comes.
@@ -54,6 +56,7 @@ package protocol RequestExecutor: AnyObject, Sendable {
         return queue.removeLast()
       }
       let entry = queue[head]
+      queue[head] = nil
       head += 1
       if head > 64, head * 2 > queue.count {
         queue.removeSubrange(..<head)

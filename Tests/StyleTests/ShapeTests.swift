@@ -9,29 +9,25 @@ import Testing
 
   @Test("A file is read in one sitting")
   func fileLength() {
-    for file in SourceTree.swiftFiles {
-      #expect(
-        file.lines.count <= Self.maximumFileLineCount, "\(file.path): \(file.lines.count) lines")
-    }
+    Breach.record(
+      SourceTree.swiftFiles.filter { $0.lines.count > Self.maximumFileLineCount }
+        .map { Breach("\($0.path) has \($0.lines.count) lines") })
   }
 
   @Test("A line fits beside another window")
   func lineLength() {
-    for file in SourceTree.swiftFiles {
-      for (index, line) in file.lines.enumerated() {
-        #expect(line.count <= Self.maximumColumnCount, "\(file.path):\(index + 1)")
-      }
-    }
+    Breach.record(
+      SourceTree.swiftFiles.flatMap { file in
+        file.breaches { index in file.lines[index].count > Self.maximumColumnCount }
+      })
   }
 
   @Test("A function fits on a page")
   func functionLength() {
     for file in SourceTree.swiftFiles {
-      for function in Self.functions(of: file) {
-        #expect(
-          function.lineCount <= Self.maximumFunctionLineCount,
-          "\(file.path):\(function.firstLine) has \(function.lineCount) lines")
-      }
+      Breach.record(
+        Self.functions(of: file).filter { $0.lineCount > Self.maximumFunctionLineCount }
+          .map { Breach("\(file.path):\($0.firstLine): a function of \($0.lineCount) lines") })
     }
   }
 
@@ -42,9 +38,8 @@ import Testing
       guard !Self.plurals.contains(noun) else { continue }
       let kinds = "struct|class|enum|protocol|actor|extension|typealias"
       let declaration = try Regex("\\b(\(kinds))\\s+([A-Za-z.]+\\.)?\(noun)\\b")
-      #expect(
-        file.code.contains { $0.firstMatch(of: declaration) != nil },
-        "\(file.path) declares no \(noun)")
+      let isDeclared = file.code.contains { $0.firstMatch(of: declaration) != nil }
+      if !isDeclared { Breach.record([Breach("\(file.path) declares no \(noun)")]) }
     }
   }
 

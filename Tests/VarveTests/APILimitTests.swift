@@ -1,7 +1,9 @@
 import Testing
-import Varve
+import VarveFormat
 import VarveIO
 import VarveTesting
+
+@testable import Varve
 
 /// What is refused for its size, and that it is refused before any I/O.
 @Suite struct APILimitTests {
@@ -61,7 +63,7 @@ import VarveTesting
     options.compression = compression
     let (store, device) = try await opened(options, segmentByteCount: segmentByteCount)
     let maximum = store.maximumValueByteCount
-    #expect(maximum > segmentByteCount / 2 && maximum < segmentByteCount)
+    #expect(maximum > segmentByteCount / 4 && maximum < segmentByteCount)
     var random = SeededGenerator(seed: 5)
     let noise = (0..<maximum + 1).map { _ in UInt8(random.below(256)) }
     let zeros = [UInt8](repeating: 0, count: maximum + 1)
@@ -168,11 +170,35 @@ import VarveTesting
     #expect(try await store.get("1")?.value == API.bytes("again"))
     // What ran within the budget reopens within it.
     let count = store.statistics.keyCount
+    try await store.close()
     let later = try await Store.open(
       device: device.base.copy(), options: TestingStore.options)
     #expect(later.statistics.keyCount == count)
     try await later.close()
-    try await store.close()
+  }
+
+  /// The refusal at open names a budget that suffices.
+  @Test func recoveryThatDoesNotFitNamesWhatWould() throws {
+    let key = HashKey(low: 1, high: 2)
+    func fill(_ index: inout RecoveredIndex, _ count: Int) throws(StoreError) {
+      for number in 0..<UInt64(count) {
+        var word = number
+        // SAFETY: the span lives as long as the word.
+        let hash = withUnsafeBytes(of: &word) { KeyHash(of: RawSpan(_unsafeBytes: $0), keyedBy: key) }
+        let location = RecordLocation(rawValue: (number + 1) << 20)
+        try index.apply(hash, location)
+      }
+    }
+    var small = RecoveredIndex(byteLimit: 256 << 10, shardCount: 4)
+    var failure: StoreError?
+    do { try fill(&small, 100_000) } catch { failure = error }
+    #expect(failure?.code == .resource)
+    let numbers = failure?.message.split(separator: " ").compactMap { Int($0) } ?? []
+    let needed: Int = try #require(numbers.last)
+    let plan = try MemoryPlan(budget: needed, segmentByteCount: 1 << 20)
+    #expect(plan.indexByteLimit > 256 << 10)
+    var larger = RecoveredIndex(byteLimit: plan.indexByteLimit, shardCount: plan.shardCount)
+    try fill(&larger, small.recordCount + 1)
   }
 
   @Test func geometriesThatMakeNoStore() async throws {

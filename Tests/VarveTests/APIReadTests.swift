@@ -10,13 +10,10 @@ import VarveTesting
     keyCount: Int, valueByteCount: Int = 100, cacheEnabled: Bool = true
   ) async throws -> (Store, HoldingDevice) {
     let first = try await TestingStore()
-    var batch = Batch()
     for number in 0..<keyCount {
-      batch.put(API.bytes("\(number)"), [UInt8](repeating: UInt8(number % 256), count: valueByteCount))
-      if batch.count == 500 || number == keyCount - 1 {
-        #expect(try await first.store.write(batch, durability: .buffered).isApplied)
-        batch = Batch()
-      }
+      try await first.store.put(
+        "\(number)", [UInt8](repeating: UInt8(number % 256), count: valueByteCount),
+        durability: .buffered)
     }
     try await first.store.close()
     let device = HoldingDevice(first.device.copy())

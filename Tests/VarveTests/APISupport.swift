@@ -39,7 +39,8 @@ enum API {
       Issue.record("no temporary directory: errno \(errno)")
       return
     }
-    let directory = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+    let directory = String(
+      decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
     let path = directory + "/store.varve"
     defer {
       unlink(path)
@@ -48,9 +49,19 @@ enum API {
     try await body(path)
   }
 
-  /// Yields until the condition holds: for what another task is about to do.
-  static func until(_ condition: () -> Bool) async {
-    while !condition() { await Task.yield() }
+  /// Yields until the condition holds: for what another task is about to do. What never happens is
+  /// an issue, not a hang.
+  static func until(
+    _ condition: () -> Bool, sourceLocation: SourceLocation = #_sourceLocation
+  ) async {
+    let limit = ContinuousClock.now + .seconds(60)
+    while !condition() {
+      guard ContinuousClock.now < limit else {
+        Issue.record("it never came about", sourceLocation: sourceLocation)
+        return
+      }
+      await Task.yield()
+    }
   }
 }
 
@@ -60,6 +71,8 @@ final class HoldingDevice: BlockDevice {
     var heldKinds: Set<IOOperation> = []
     var held: [IORequest] = []
     var counts: [IOOperation: Int] = [:]
+    var lastReadByteOffset: UInt64 = 0
+    var isClosed = false
   }
 
   let base: RAMDevice
@@ -69,12 +82,15 @@ final class HoldingDevice: BlockDevice {
 
   var byteCount: UInt64 { base.byteCount }
   var heldCount: Int { state.withLock { $0.held.count } }
+  var lastReadByteOffset: UInt64 { state.withLock { $0.lastReadByteOffset } }
+  var isClosed: Bool { state.withLock { $0.isClosed } }
 
   func count(_ kind: IOOperation) -> Int { state.withLock { $0.counts[kind, default: 0] } }
 
   func submit(_ request: IORequest) {
     let isHeld = state.withLock { state in
       state.counts[request.operation, default: 0] += 1
+      if request.operation == .read { state.lastReadByteOffset = request.byteOffset }
       guard state.heldKinds.contains(request.operation) else { return false }
       state.held.append(request)
       return true
@@ -84,9 +100,15 @@ final class HoldingDevice: BlockDevice {
 
   func hold(_ kinds: Set<IOOperation>) { state.withLock { $0.heldKinds = kinds } }
 
+  /// Lets everything go, from now on too.
   func release() {
+    hold([])
+    releaseHeld()
+  }
+
+  /// Lets go what is held now.
+  func releaseHeld() {
     let held = state.withLock { state in
-      state.heldKinds = []
       defer { state.held = [] }
       return state.held
     }
@@ -96,6 +118,7 @@ final class HoldingDevice: BlockDevice {
   func close() {
     release()
     base.close()
+    state.withLock { $0.isClosed = true }
   }
 }
 

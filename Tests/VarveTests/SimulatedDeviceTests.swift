@@ -51,6 +51,19 @@ import VarveIO
     }
   }
 
+  @Test(arguments: [Delivery.background, .inline])
+  func completedRequestsAreLetGo(delivery: Delivery) async {
+    let device = RAMDevice(byteCount: 8192, delivery: delivery)
+    weak var first: Transfer?
+    do {
+      let write = device.start(Transfer(.write, at: 0, bytes: sectors(1, of: 1)))
+      await write.wait()
+      first = write
+      device.close()
+    }
+    #expect(first == nil, "the device keeps a request and thus whoever made it")
+  }
+
   @Test func aFlushCoversOnlyCompletionsDeliveredBefore() {
     let device = SimulatedDevice(byteCount: 4096, delivery: .manual)
     device.start(Transfer(.write, at: 0, bytes: sectors(1, of: 1)))

@@ -12,6 +12,10 @@ enum Harness {
   /// How much of the enumeration to run: one image in so many. `VARVE_CRASH_INTERVAL=1` runs all.
   static func interval(_ usual: Int) -> Int { variable("VARVE_CRASH_INTERVAL") ?? usual }
 
+  /// How often the costly checks of a recovered image run: for one image in so many.
+  /// `VARVE_CHECK_INTERVAL=1` runs them for all.
+  static func checkInterval(_ usual: Int) -> Int { variable("VARVE_CHECK_INTERVAL") ?? usual }
+
   /// The seeds of a test; `VARVE_SEED_OFFSET` makes them others, for long searches.
   static func seeds(_ range: ClosedRange<UInt64>) -> [UInt64] {
     range.map { $0 + UInt64(variable("VARVE_SEED_OFFSET") ?? 0) }
@@ -144,9 +148,11 @@ struct CrashJudge {
         guard problemCount < 5 else { return }
         imageCount += 1
         guard let found = await recover(image) else { continue }
-        for violation in oracle.check(recovered: found, image: image) {
-          report(image, violation)
+        let violations = oracle.check(recovered: found, image: image)
+        if !violations.isEmpty, problemCount == 0 {
+          print(await ImageDump.describe(image.image))
         }
+        for violation in violations { report(image, violation) }
       }
     }
   }
@@ -167,11 +173,11 @@ struct CrashJudge {
       if store.recoveryReport.outcome == .degraded {
         report(image, "no damage, yet degraded: \(store.recoveryReport.findings)")
       }
-      if random.once(in: 8) { try await checkStability(image, found, device.copy()) }
+      if random.once(in: Harness.checkInterval(8)) { try await checkStability(image, found, device.copy()) }
       try await store.close()
-      if random.once(in: 8) { try await checkStability(image, found, device.copy()) }
-      if random.once(in: 64) { try await checkNested(image, found) }
-      if random.once(in: 8) { try await checkGoesOn(image, found) }
+      if random.once(in: Harness.checkInterval(8)) { try await checkStability(image, found, device.copy()) }
+      if random.once(in: 8 * Harness.checkInterval(8)) { try await checkNested(image, found) }
+      if random.once(in: Harness.checkInterval(8)) { try await checkGoesOn(image, found) }
       return found
     } catch {
       report(image, "recovery failed: \(error)")
@@ -227,7 +233,12 @@ struct CrashJudge {
     for second in later {
       let reopened = try await Harness.open(second.makeDevice(delivery: .inline))
       let again = try await Harness.contents(reopened)
-      for violation in store.oracle.check(recovered: again, image: second) {
+      let violations = store.oracle.check(recovered: again, image: second)
+      if !violations.isEmpty, problemCount == 0 {
+        print("before:\n" + (await ImageDump.describe(image.image)))
+        print("after:\n" + (await ImageDump.describe(second.image)))
+      }
+      for violation in violations {
         report(image, "after going on, \(second.summary): \(violation)")
       }
       try await reopened.close()

@@ -20,6 +20,7 @@ let package = Package(
   name: "varve-tools",
   products: [
     .executable(name: "kvctl", targets: ["kvctl"]),
+    .executable(name: "kvbench", targets: ["kvbench"]),
     .executable(name: "session-service", targets: ["session-service"]),
   ],
   dependencies: [
@@ -49,17 +50,39 @@ let package = Package(
       ],
       swiftSettings: strict),
     .executableTarget(
-      name: "session-service",
+      name: "kvbench",
       dependencies: [
         .product(name: "Varve", package: "varve"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: testing),
+    .executableTarget(
+      name: "session-service",
+      dependencies: [
+        "Console",
+        .product(name: "Varve", package: "varve"),
         .product(name: "VarveLifecycle", package: "varve"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ],
       swiftSettings: strict),
     .testTarget(name: "ConsoleTests", dependencies: ["Console"], swiftSettings: testing),
     .testTarget(
       name: "KvctlTests", dependencies: ["Console", "kvctl", "session-service"],
+      swiftSettings: testing),
+    .testTarget(
+      name: "LifecycleTests",
+      dependencies: [
+        .product(name: "Varve", package: "varve"),
+        .product(name: "VarveIO", package: "varve"),
+        .product(name: "VarveLifecycle", package: "varve"),
+        .product(name: "VarveTesting", package: "varve"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
+      ],
       swiftSettings: testing),
   ],
   swiftLanguageModes: [.v6]

@@ -1,3 +1,5 @@
+import VarveFormat
+
 /// Writes that take effect together or not at all, also across a crash. Operations apply in the
 /// order they were added; conditions are judged against the state before the batch.
 ///
@@ -21,32 +23,90 @@ public struct Batch: Sendable {
   /// Whether nothing has been added.
   public var isEmpty: Bool { operations.isEmpty }
 
-  /// Adds a put.
+  /// Adds a put: the key is borrowed bytes, the value borrowed bytes. The bytes are copied.
+  public mutating func put(
+    _ key: RawSpan, _ value: RawSpan, condition: WriteCondition = .none
+  ) {
+    append(key.copied(), value.copied(), condition)
+  }
+
+  /// Adds a put: the key is borrowed bytes, the value an array. The bytes are copied.
+  public mutating func put(
+    _ key: RawSpan, _ value: [UInt8], condition: WriteCondition = .none
+  ) {
+    append(key.copied(), value, condition)
+  }
+
+  /// Adds a put: the key is borrowed bytes, the value text. The bytes are copied.
+  public mutating func put(
+    _ key: RawSpan, _ value: String, condition: WriteCondition = .none
+  ) {
+    append(key.copied(), [UInt8](value.utf8), condition)
+  }
+
+  /// Adds a put: the key is an array, the value borrowed bytes. The bytes are copied.
+  public mutating func put(
+    _ key: [UInt8], _ value: RawSpan, condition: WriteCondition = .none
+  ) {
+    append(key, value.copied(), condition)
+  }
+
+  /// Adds a put: the key is an array, the value an array.
   public mutating func put(
     _ key: [UInt8], _ value: [UInt8], condition: WriteCondition = .none
   ) {
-    operations.append(Operation(key: key, value: value, condition: condition))
+    append(key, value, condition)
   }
 
-  /// Adds a put.
-  public mutating func put(_ key: String, _ value: String, condition: WriteCondition = .none) {
-    put([UInt8](key.utf8), [UInt8](value.utf8), condition: condition)
+  /// Adds a put: the key is an array, the value text.
+  public mutating func put(
+    _ key: [UInt8], _ value: String, condition: WriteCondition = .none
+  ) {
+    append(key, [UInt8](value.utf8), condition)
   }
 
-  /// Adds a put.
+  /// Adds a put: the key is text, the value borrowed bytes. The bytes are copied.
+  public mutating func put(
+    _ key: String, _ value: RawSpan, condition: WriteCondition = .none
+  ) {
+    append([UInt8](key.utf8), value.copied(), condition)
+  }
+
+  /// Adds a put: the key is text, the value an array.
   public mutating func put(
     _ key: String, _ value: [UInt8], condition: WriteCondition = .none
   ) {
-    put([UInt8](key.utf8), value, condition: condition)
+    append([UInt8](key.utf8), value, condition)
   }
 
-  /// Adds a delete.
+  /// Adds a put: the key is text, the value text.
+  public mutating func put(
+    _ key: String, _ value: String, condition: WriteCondition = .none
+  ) {
+    append([UInt8](key.utf8), [UInt8](value.utf8), condition)
+  }
+
+  /// Adds a delete: the key is borrowed bytes. The bytes are copied. Unlike `Store.delete(_:durability:)` it writes a
+  /// tombstone even where the key has no value.
+  public mutating func delete(_ key: RawSpan, condition: WriteCondition = .none) {
+    append(key.copied(), nil, condition)
+  }
+
+  /// Adds a delete: the key is an array. Unlike `Store.delete(_:durability:)` it writes a
+  /// tombstone even where the key has no value.
   public mutating func delete(_ key: [UInt8], condition: WriteCondition = .none) {
-    operations.append(Operation(key: key, value: nil, condition: condition))
+    append(key, nil, condition)
   }
 
-  /// Adds a delete.
+  /// Adds a delete: the key is text. Unlike `Store.delete(_:durability:)` it writes a
+  /// tombstone even where the key has no value.
   public mutating func delete(_ key: String, condition: WriteCondition = .none) {
-    delete([UInt8](key.utf8), condition: condition)
+    append([UInt8](key.utf8), nil, condition)
+  }
+
+  private mutating func append(
+    _ key: [UInt8], _ value: [UInt8]?, _ condition: WriteCondition
+  ) {
+    operations.append(Operation(key: key, value: value, condition: condition))
   }
 }

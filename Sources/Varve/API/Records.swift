@@ -1,23 +1,30 @@
-/// The live records of a store.
+/// The live records of a store, as `Store.records` gives them. Each loop over it is a pass of its
+/// own. It keeps the store alive.
 public struct Records: AsyncSequence, Sendable {
-  let core: StoreCore
+  let store: Store
 
-  /// Begins an iteration.
-  public func makeAsyncIterator() -> Iterator { Iterator(core: core) }
+  /// Begins a pass.
+  public func makeAsyncIterator() -> Iterator { Iterator(store: store) }
 
   /// One pass over the records: a snapshot of one index shard after the other, whose keys are then
   /// looked up anew, so that a record that moved is followed and one that vanished is passed over.
-  public struct Iterator: AsyncIteratorProtocol {
-    let core: StoreCore
-    var shard = 0
-    var entries: [IndexEntry] = []
-    var entriesTaken = 0
-    var records: [Record] = []
-    var recordsTaken = 0
+  public struct Iterator: AsyncIteratorProtocol, Sendable {
+    /// Held, so that a store whose last use is this loop is not dropped in the middle of it.
+    private let store: Store
+    private var shard = 0
+    private var entries: [IndexEntry] = []
+    private var entriesTaken = 0
+    private var records: [Record] = []
+    private var recordsTaken = 0
 
-    init(core: StoreCore) { self.core = core }
+    init(store: Store) { self.store = store }
 
     /// The next record, or nil at the end.
+    ///
+    /// Cost: for each 64 records, one round of reads that are in flight together; what is cached is
+    /// not read. Cancellation is honoured at once, also while a read is in flight.
+    /// - Throws: `corrupt`, `suspect`, `io`, `closed`, `cancelled`; a later call goes on with the
+    ///   next 64 records.
     public mutating func next() async throws(StoreError) -> Record? {
       while recordsTaken == records.count {
         guard try await fill() else { return nil }
@@ -26,7 +33,9 @@ public struct Records: AsyncSequence, Sendable {
       return records[recordsTaken]
     }
 
-    /// The next record, or nil at the end.
+    /// The next record, or nil at the end, in the isolation of the loop.
+    ///
+    /// - Throws: as `next()`.
     public mutating func next(
       isolation actor: isolated (any Actor)?
     ) async throws(StoreError) -> Record? {
@@ -34,6 +43,7 @@ public struct Records: AsyncSequence, Sendable {
     }
 
     private mutating func fill() async throws(StoreError) -> Bool {
+      let core = store.core
       if entriesTaken == entries.count {
         guard shard < core.index.shardCount else { return false }
         entries.removeAll(keepingCapacity: true)
@@ -42,10 +52,11 @@ public struct Records: AsyncSequence, Sendable {
         shard += 1
       }
       let end = Swift.min(entriesTaken + Records.readsInFlight, entries.count)
-      recordsTaken = 0
-      records = try await core.read(
-        fingerprints: entries[entriesTaken..<end].map(\.fingerprint), inShard: shard - 1)
+      let fingerprints = entries[entriesTaken..<end].map(\.fingerprint)
       entriesTaken = end
+      records = []
+      recordsTaken = 0
+      records = try await core.read(fingerprints: fingerprints, inShard: shard - 1)
       return true
     }
   }

@@ -4,7 +4,7 @@ public enum RecoveryOutcome: String, Hashable, Sendable {
   case clean
   /// It had not been closed; at most unacknowledged writes at the end of the log were dropped.
   case recovered
-  /// Damage was found.
+  /// Damage was found: what it touches fails with `corrupt` or `suspect`.
   case degraded
 }
 

@@ -5,23 +5,42 @@ extension Store {
   ///
   /// A file is created with mode 0600, preallocated and filled with zeros, so that later writes
   /// find their space; a device is not filled. What exists is refused unless `options.force`; a
-  /// mounted device always is. Durable on return: the store and its directory entry.
-  /// - Throws: `refused`, `usage`, `inUse`, `resource`, `io`, `notFound`.
+  /// mounted device always is. Durable on return: the empty store and its directory entry; after a
+  /// crash in the middle, what is there is no store. Cost: writes the whole file once.
+  /// - Parameters:
+  ///   - path: What to create, or a block device.
+  ///   - options: Byte count, segments, label.
+  /// - Throws: `refused` (something is there), `usage` (numbers that make no store), `inUse`,
+  ///   `resource`, `io`, `notFound` (the directory).
   public static func create(path: String, options: FormatOptions) async throws(StoreError) {
     try await StoreFormatter.create(path: path, options: options)
   }
 
   /// Opens a store, recovering it where it was not closed.
   ///
-  /// - Throws: `notFound`, `refused`, `inUse`, `resource`, `io`; `corrupt` where damage of unknown
-  ///   extent needs `allowDegraded`.
+  /// The store holds an exclusive lock until it is closed: a second open fails, in this process as
+  /// in another; read-only opens share one. Durable on return: everything that recovery found, so
+  /// that no later crash shows less. Cost: after `close()`, a read of the checkpoint or of the
+  /// segments' summaries; after a crash, also of the log behind them.
+  /// - Parameters:
+  ///   - path: A file that `create` made, or a block device.
+  ///   - options: Budget, durability of recovery, logging; the defaults suit a service.
+  ///   - waitForLock: How long to wait while another process holds the store, as in a rolling
+  ///     restart; nil takes `options.waitForLockSeconds`.
+  /// - Returns: the store, which should be closed.
+  /// - Throws: `notFound`; `refused` (no store, or one that cannot be used here); `inUse`;
+  ///   `resource`, with what would suffice; `io`; `corrupt` where damage of unknown extent needs
+  ///   `allowDegraded`; `cancelled` while it waits for the lock.
   public static func open(
-    path: String, options: StoreOptions = StoreOptions()
+    path: String, options: StoreOptions = StoreOptions(), waitForLock: Duration? = nil
   ) async throws(StoreError) -> Store {
-    try await StoreCore.open(path: path, options: options)
+    var options = options
+    if let waitForLock { options.waitForLockSeconds = waitForLock / .seconds(1) }
+    return try await StoreCore.open(path: path, options: options)
   }
 
-  /// Formats any device as an empty store: for simulated devices and RAM devices.
+  /// Formats any device as an empty store, whatever it holds: for simulated devices and RAM
+  /// devices. The device stays open. Durable on return: the empty store.
   ///
   /// - Throws: `usage`, `io`.
   public static func format(
@@ -31,18 +50,21 @@ extension Store {
       device: device, options: options, environment: StoreEnvironment())
   }
 
-  /// Opens the store on any device. The store closes the device when it is closed.
+  /// Opens the store on any device, which the store owns from here on: it closes the device when it
+  /// is closed or dropped, and where opening fails. Locks, and reports of slow requests other than
+  /// their count, are the business of whoever made the device.
   ///
-  /// - Throws: as `open(path:options:)`.
+  /// - Throws: as `open(path:options:waitForLock:)`.
   public static func open(
     device: any BlockDevice, options: StoreOptions = StoreOptions()
   ) async throws(StoreError) -> Store {
     try await StoreCore.open(device: device, options: options, environment: StoreEnvironment())
   }
 
-  /// What recovery of the store would read, hold and take. Writes nothing.
+  /// What recovery of the store would read, hold and take. Writes nothing, and takes a shared lock
+  /// while it looks.
   ///
-  /// - Throws: as `open(path:options:)`.
+  /// - Throws: as `open(path:options:waitForLock:)`.
   public static func recoveryPlan(
     path: String, options: StoreOptions = StoreOptions()
   ) async throws(StoreError) -> RecoveryPlan {

@@ -4,8 +4,17 @@
 import VarveFormat
 
 extension Store {
-  /// Lends the value of a key to `body`, without copying it: the bytes are valid until it returns.
+  /// Lends the value of a key to `body`, without copying it.
   ///
+  /// What is read may not be durable yet: readers see a record from the moment it is queued. Cost: a
+  /// hit in memory answers without suspending; a miss is one request to the device, which concurrent
+  /// misses of the key share. `body` is synchronous, does not throw, and runs in the caller's
+  /// isolation, whose state it may change. A cancelled read returns at once, also while the device
+  /// has not answered; a hit is answered in any case. Works on a poisoned store too.
+  /// - Parameters:
+  ///   - key: Any bytes; one that is over the limits has no value.
+  ///   - body: Is given the value, which is valid until it returns, and the sequence number of the
+  ///     write that set it.
   /// - Returns: what `body` returned, or nil where the key has no value.
   /// - Throws: `corrupt`, `suspect`, `hashCollision`, `io`, `closed`, `cancelled`.
   public func withValue<Result>(
@@ -14,9 +23,10 @@ extension Store {
     try await core.withValue(for: key, body)
   }
 
-  /// Lends the value of a key to `body`.
+  /// Lends the value of a key that is an array to `body`.
   ///
-  /// - Throws: as `withValue(for:_:)` of borrowed bytes.
+  /// - Returns: what `body` returned, or nil where the key has no value.
+  /// - Throws: as `withValue(for:_:)` of borrowed bytes, which says the rest.
   public func withValue<Result>(
     for key: [UInt8], _ body: (_ value: RawSpan, _ sequence: UInt64) -> Result
   ) async throws(StoreError) -> Result? {
@@ -24,69 +34,83 @@ extension Store {
     unsafe try await withValue(for: key.span.bytes, body)
   }
 
-  /// Lends the value of a key to `body`.
+  /// Lends the value of a key that is text to `body`.
   ///
-  /// - Throws: as `withValue(for:_:)` of borrowed bytes.
+  /// - Returns: what `body` returned, or nil where the key has no value.
+  /// - Throws: as `withValue(for:_:)` of borrowed bytes, which says the rest.
   public func withValue<Result>(
     for key: String, _ body: (_ value: RawSpan, _ sequence: UInt64) -> Result
   ) async throws(StoreError) -> Result? {
     try await withValue(for: [UInt8](key.utf8), body)
   }
 
-  /// The value of a key and the sequence number of the write that set it, or nil.
+  /// The value of a key, copied, and the sequence number of the write that set it, or nil.
   ///
-  /// - Throws: as `withValue(for:_:)`.
+  /// Cost, cancellation and isolation: as `withValue(for:_:)`, and one copy.
+  /// - Throws: `corrupt`, `suspect`, `hashCollision`, `io`, `closed`, `cancelled`.
   public func get(_ key: RawSpan) async throws(StoreError) -> VersionedValue? {
     try await withValue(for: key) { VersionedValue(value: $0.copied(), sequence: $1) }
   }
 
-  /// The value of a key and the sequence number of the write that set it, or nil.
+  /// The value of a key that is an array, and the sequence number of the write that set it, or nil.
   ///
-  /// - Throws: as `withValue(for:_:)`.
+  /// - Throws: as `get(_:)` of borrowed bytes.
   public func get(_ key: [UInt8]) async throws(StoreError) -> VersionedValue? {
     try await withValue(for: key) { VersionedValue(value: $0.copied(), sequence: $1) }
   }
 
-  /// The value of a key and the sequence number of the write that set it, or nil.
+  /// The value of a key that is text, and the sequence number of the write that set it, or nil.
   ///
-  /// - Throws: as `withValue(for:_:)`.
+  /// - Throws: as `get(_:)` of borrowed bytes.
   public func get(_ key: String) async throws(StoreError) -> VersionedValue? {
     try await get([UInt8](key.utf8))
   }
 
-  /// Whether a key has a value. Answers from the index, without a read: a fingerprint collision
-  /// (below 10⁻¹⁵ a key) is not noticed here.
+  /// Whether a key has a value. Answers from the index, without a read and without suspending: a
+  /// fingerprint collision (below 10⁻¹⁵ a key) and damage of the record are not noticed here.
   ///
   /// - Throws: `suspect`, `closed`.
-  public func contains(_ key: [UInt8]) throws(StoreError) -> Bool {
-    // SAFETY: the bytes of an array of bytes have no padding.
-    unsafe try core.contains(key.span.bytes)
+  public func contains(_ key: RawSpan) throws(StoreError) -> Bool {
+    try core.contains(key)
   }
 
-  /// Whether a key has a value.
+  /// Whether a key that is an array has a value.
   ///
-  /// - Throws: as `contains(_:)` of bytes.
+  /// - Throws: as `contains(_:)` of borrowed bytes.
+  public func contains(_ key: [UInt8]) throws(StoreError) -> Bool {
+    // SAFETY: the bytes of an array of bytes have no padding.
+    unsafe try contains(key.span.bytes)
+  }
+
+  /// Whether a key that is text has a value.
+  ///
+  /// - Throws: as `contains(_:)` of borrowed bytes.
   public func contains(_ key: String) throws(StoreError) -> Bool {
     try contains([UInt8](key.utf8))
   }
 
-  /// The values of many keys, in their order, nil for those without one. All reads are in flight
-  /// together, at most 256 at a time.
+  /// The values of many keys, in their order, nil for those without one.
   ///
-  /// - Throws: the first error met; the other reads are finished first.
+  /// All reads that are needed are in flight together, at most 256 at a time; a key that is named
+  /// twice is read once. The values are not a snapshot: each is current at a moment of its own.
+  /// - Throws: the first error met, as `get(_:)`; all other reads have ended by then, or were left
+  ///   behind by a cancellation, which is honoured at once.
   public func multiGet(_ keys: [[UInt8]]) async throws(StoreError) -> [VersionedValue?] {
     try await core.multiGet(keys)
   }
 
-  /// The values of many keys, in their order.
+  /// The values of many keys that are text, in their order, nil for those without one.
   ///
-  /// - Throws: as `multiGet(_:)` of bytes.
+  /// - Throws: as `multiGet(_:)` of arrays, which says the rest.
   public func multiGet(_ keys: [String]) async throws(StoreError) -> [VersionedValue?] {
     try await multiGet(keys.map { [UInt8]($0.utf8) })
   }
 
-  /// All live records, in no useful order. A key that has a value throughout the iteration is met
-  /// exactly once, whatever is written or moved meanwhile; one that is put or deleted meanwhile may
-  /// be met or not. The memory taken is bounded by one index shard and 64 reads.
-  public var records: Records { Records(core: core) }
+  /// All live records, in no useful order.
+  ///
+  /// A key that has a value throughout the iteration is met exactly once, whatever is written or
+  /// moved meanwhile; one that is put or deleted meanwhile is met once or not at all. Each value is
+  /// current when it is read: this is no snapshot. The memory taken is bounded by one index shard
+  /// (16,384 entries) and 64 records. Gets and puts go on meanwhile.
+  public var records: Records { Records(store: self) }
 }

@@ -29,35 +29,42 @@ public final class Store: Sendable {
   /// What the store can do right now. Costs a load from memory.
   public var health: StoreHealth { core.health.current }
 
-  /// What happens to the store from now on. Each call gives a sequence of its own, which ends when
-  /// the store closes; a reader that falls 256 events behind loses the oldest.
-  public var events: AsyncStream<StoreEvent> { core.health.subscribe() }
+  /// What happens to the store: first how it was opened and, where it is not healthy, its health;
+  /// then everything from now on. Each call gives a sequence of its own, which ends when the store
+  /// is closed or dropped; a reader that falls 256 events behind loses the oldest. It does not keep
+  /// the store alive.
+  public var events: AsyncStream<StoreEvent> { core.health.subscribe(core.report) }
 
-  /// Counters and sizes.
+  /// Counters since the store was opened, and what it takes now. Costs a few microseconds.
   public var statistics: StoreStatistics { core.statistics() }
 
-  /// The longest value that this store takes, in bytes.
+  /// The longest value that this store takes, in bytes: the lesser of 16 MiB and what fits a segment.
   public var maximumValueByteCount: Int { core.geometry.maximumValueByteCount }
 
   /// Makes everything durable that was acknowledged before the call.
   ///
-  /// Durable on return: every write that returned before `sync` was called. Cost: one flush, shared
-  /// with whoever asks at the same time.
-  /// - Throws: `indeterminate`, `poisoned`, `closed`.
+  /// Durable on return: every write that returned before `sync` was called, at whatever level.
+  /// Cost: what is buffered is written, and one flush, shared with whoever asks at the same time;
+  /// nothing where all is durable already. In a read-only store there is nothing to do.
+  /// - Throws: `indeterminate` where the flush failed; `poisoned`, `closed`.
   public func sync() async throws(StoreError) { try await core.sync() }
 
   /// Writes a checkpoint of the index, so that the next open has less to read.
   ///
   /// Durable on return: the checkpoint and every write before it. A checkpoint is a cache of the
-  /// log: where no space is left for one, the call returns without it.
+  /// log: where no space is left for one, the call returns without it. The store writes checkpoints
+  /// on its own too, as `StoreOptions.recoveryTimeTargetSeconds` asks. Cost: 20 bytes written for
+  /// each key; reads and writes go on meanwhile.
   /// - Throws: `io`, `poisoned`, `closed`, `readOnly`.
   public func checkpoint() async throws(StoreError) { try await core.checkpoint() }
 
   /// Finishes accepted work, makes it durable, marks the store clean and releases the device.
   ///
   /// Operations that begin afterwards fail with `closed`. Idempotent: a second call waits for the
-  /// first. A poisoned store is released too, without being marked clean.
-  /// - Throws: `indeterminate` or `poisoned` where buffered writes could not be made durable; the
-  ///   device is released all the same.
+  /// first and throws nothing. A poisoned store is released too, without being marked clean.
+  /// Durable on return: every write that was accepted. Cost: a flush, or a checkpoint where much was
+  /// written since the last. Cancellation is not honoured.
+  /// - Throws: `poisoned`, or `io` where the store could not be marked clean; the device is released
+  ///   all the same, and the next open recovers.
   public func close() async throws(StoreError) { try await core.close() }
 }

@@ -1,6 +1,14 @@
 /// Why an operation failed: a stable code for programs, a message with cause and remedy for people,
 /// and what it was about. Messages and descriptions never contain keys or values; a key is named
-/// by its byte count and a keyed digest.
+/// by its byte count. <doc:Errors> has the cause and the remedy of each code.
+///
+/// ```swift
+/// do {
+///   try await store.put("cart:17", "4 apples")
+/// } catch where error.code == .full {
+///   await shedLoad()
+/// }
+/// ```
 public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
   /// What went wrong, as a stable name. Codes may be added.
   public struct Code: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
@@ -41,7 +49,7 @@ public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let io = Code(rawValue: "io")
     /// The call makes no sense as it is.
     public static let usage = Code(rawValue: "usage")
-    /// The task was cancelled before the operation took effect.
+    /// The task was cancelled before the operation took effect: nothing was written.
     public static let cancelled = Code(rawValue: "cancelled")
     /// A compare-and-set loop met other writers more often than its bound.
     public static let conflict = Code(rawValue: "conflict")

@@ -11,36 +11,40 @@ public enum IOEngineChoice: String, Hashable, Sendable, CaseIterable {
   case threads
 }
 
-/// How a store is opened.
+/// How a store is opened. The defaults suit a service; <doc:Configuration> says what to change when.
 public struct StoreOptions: Sendable {
-  /// The bound of index, cache and buffers together, in bytes; nil takes a quarter of what the
-  /// machine or the control group allows, at most 1 GiB.
+  /// The bound of index, cache and buffers together, in bytes, at least 8 MiB; nil takes a quarter
+  /// of what the machine or the control group allows, from 8 MiB to 1 GiB. A key takes about 20
+  /// bytes. What ran within a budget reopens within it.
   public var memoryBudget: Int?
   /// Opens for reading only: nothing is written, and other readers may open it too.
   public var readOnly: Bool
   /// Opens a store with damage of unknown extent, for reading only: reads that the damage may have
   /// touched fail with `suspect`.
   public var allowDegraded: Bool
-  /// Seconds to wait while another process holds the store, as in a rolling restart.
+  /// Seconds to wait while another process holds the store, as in a rolling restart; 0 or less
+  /// fails at once.
   public var waitForLockSeconds: Double
   /// The I/O engine.
   public var engine: IOEngineChoice
-  /// I/O contexts, each with a thread that reaps it; nil takes a number from the cores.
+  /// I/O contexts, each with a thread that reaps it, from 1 to 64; nil takes 2.
   public var contextCount: Int?
-  /// Values shorter than this are not cached; longer ones are, within the budget.
+  /// Whether records that are read stay in memory, within the budget, for later reads.
   public var cacheEnabled: Bool
-  /// Compresses values with LZ4 where it saves an eighth.
+  /// Compresses values of 64 bytes and more with LZ4, each where that saves at least an eighth.
+  /// What was written with another setting stays readable.
   public var compression: Bool
   /// Uses buffered I/O where the file system offers no direct I/O. Durability then rests on flushes
   /// alone, and reads are cached twice.
   public var allowBufferedIO: Bool
   /// The longest time that recovery after a crash should take, in seconds: the pace of checkpoints.
+  /// A goal, not a promise; 0 writes a checkpoint whenever a quarter of the keys were written anew.
   public var recoveryTimeTargetSeconds: Double
-  /// Where messages go.
+  /// Where messages go: nothing in them shows keys or values.
   public var logger: Logger
-  /// Where metrics go; nil emits none.
+  /// Where metrics go, once a second; nil emits none. <doc:Metrics> lists them.
   public var metricsFactory: (any MetricsFactory)?
-  /// Called while the store recovers.
+  /// Called while the store recovers, on a thread of the store; it must not block.
   public var recoveryProgress: (@Sendable (RecoveryProgress) -> Void)?
 
   /// Sets the options.

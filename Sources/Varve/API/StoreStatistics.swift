@@ -55,7 +55,7 @@ public struct StoreStatistics: Hashable, Sendable {
   public var bufferByteCount = 0
   /// The bound of all three together.
   public var memoryBudget = 0
-  /// Requests that have taken more than 5 seconds.
+  /// Requests to the device that have been in flight for more than 5 seconds.
   public var slowRequestCount: UInt64 = 0
   /// Reads of damaged records.
   public var corruptReadCount: UInt64 = 0

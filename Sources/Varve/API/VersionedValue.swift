@@ -5,6 +5,9 @@ public struct VersionedValue: Hashable, Sendable {
   /// The sequence number, for `ifSequence`.
   public let sequence: UInt64
 
+  /// The value as text, or nil where it is not UTF-8.
+  public var text: String? { String(validating: value, as: UTF8.self) }
+
   /// Pairs a value with its sequence number.
   public init(value: [UInt8], sequence: UInt64) {
     self.value = value

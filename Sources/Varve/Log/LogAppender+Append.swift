@@ -194,7 +194,11 @@ extension LogAppender {
   }
 
   /// Goes on in a fresh segment. The one before it waits to be sealed.
-  func enter(_ next: PreparedSegment, _ state: inout LogState) {
+  ///
+  /// - Parameter firstSequence: the first number that will lie there; nil for the next one.
+  func enter(
+    _ next: PreparedSegment, firstSequence: SequenceNumber? = nil, _ state: inout LogState
+  ) {
     finishCurrentSegment(&state)
     let before = state.predecessor
     state.next = nil
@@ -206,7 +210,7 @@ extension LogAppender {
         predecessorGeneration: before?.generation ?? Generation(0),
         predecessorEndPageCount: before?.endPageCount ?? PageCount(0),
         predecessorFrameChecksum: before?.lastFrameChecksum ?? 0,
-        firstSequence: SequenceNumber(state.lastSequence.rawValue + 1),
+        firstSequence: firstSequence ?? SequenceNumber(state.lastSequence.rawValue + 1),
         durableWatermark: state.durableSequence, clockMilliseconds: state.clockMilliseconds,
         openEpoch: state.openEpoch))
     segments.setBufferedFloor(0, of: next.segment)

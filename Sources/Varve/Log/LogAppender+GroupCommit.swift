@@ -227,7 +227,7 @@ extension LogAppender {
       frame.durableWaiters = []
       frame.writtenWaiters = []
     }
-    for waiter in state.spaceWaiters { actions.resumptions.append((waiter, .poisonedStore)) }
+    for (_, waiter) in state.spaceWaiters { actions.resumptions.append((waiter, .poisonedStore)) }
     state.spaceWaiters = []
     resumeMaintenance(.poisonedStore, &state, &actions)
     actions.needsMaintenance = true
@@ -236,26 +236,45 @@ extension LogAppender {
   }
 
   func resumeSpaceWaiters(_ state: inout LogState, _ actions: inout LogActions) {
-    for waiter in state.spaceWaiters { actions.resumptions.append((waiter, nil)) }
+    for (_, waiter) in state.spaceWaiters { actions.resumptions.append((waiter, nil)) }
     state.spaceWaiters = []
   }
 
-  /// Suspends until space may have come back, or returns the reason why it never will.
+  /// Suspends until space may have come back, or returns the reason why it never will. Nothing is
+  /// queued yet, so a cancelled task leaves at once.
   func waitForSpace(_ reason: WaitReason) async -> StoreError? {
-    await suspend { waiter in
-      withLog { state, actions in
-        switch state.mode {
-        case .poisoned(let error): actions.resumptions.append((waiter, error))
-        case .closed: actions.resumptions.append((waiter, .closedStore))
-        case .running where reason == .memory && state.bufferByteCount < bufferByteLimit / 2:
-          // It came back between the attempt and this wait.
-          actions.resumptions.append((waiter, nil))
-        case .running, .rewriting:
-          // What holds the memory goes to the device, or nothing would ever come back.
-          if case .running = state.mode { closeOpenFrame(&state) }
-          state.spaceWaiters.append(waiter)
-          if reason == .maintenance { actions.needsMaintenance = true }
+    let token = state.withLock { state in
+      defer { state.nextSpaceToken += 1 }
+      return state.nextSpaceToken
+    }
+    return await withTaskCancellationHandler {
+      await suspend { waiter in waitForSpace(reason, token: token, waiter) }
+    } onCancel: {
+      let waiter: WriteWaiter? = state.withLock { state in
+        guard let position = state.spaceWaiters.firstIndex(where: { $0.token == token }) else {
+          return nil
         }
+        return state.spaceWaiters.remove(at: position).waiter
+      }
+      waiter?.resume(.cancelledTask)
+    }
+  }
+
+  private func waitForSpace(_ reason: WaitReason, token: UInt64, _ waiter: WriteWaiter) {
+    withLog { state, actions in
+      switch state.mode {
+      case .poisoned(let error): actions.resumptions.append((waiter, error))
+      case .closed: actions.resumptions.append((waiter, .closedStore))
+      // The handler of a cancellation that came before this point has found no waiter.
+      case _ where Task.isCancelled: actions.resumptions.append((waiter, .cancelledTask))
+      case .running where reason == .memory && state.bufferByteCount < bufferByteLimit / 2:
+        // It came back between the attempt and this wait.
+        actions.resumptions.append((waiter, nil))
+      case .running, .rewriting:
+        // What holds the memory goes to the device, or nothing would ever come back.
+        if case .running = state.mode { closeOpenFrame(&state) }
+        state.spaceWaiters.append((token, waiter))
+        if reason == .maintenance { actions.needsMaintenance = true }
       }
     }
   }

@@ -70,10 +70,11 @@ extension LogAppender {
         $0.segment == plan.segment || plan.abandoned.contains($0.segment)
       }
       state.current = nil
-      state.predecessor = state.finished.last ?? plan.predecessor
+      // The retired segment, where a part of it counts, is the last before the new ones.
+      state.predecessor = plan.predecessor ?? state.finished.last
       var remaining = targets[...]
       var moves: [FrameMove] = []
-      for frame in state.frames[state.writtenCount...] {
+      for (position, frame) in state.frames.enumerated().dropFirst(state.writtenCount) {
         while true {
           if let current = state.current,
             current.hasRoom(
@@ -86,7 +87,10 @@ extension LogAppender {
             poison("no segment was left for records whose write failed", &state, &actions)
             return false
           }
-          enter(target, &state)
+          // DURABILITY: recovery replays segments in the order of their first sequence number, so
+          // the header names that of the first record that moves here, not the next one.
+          let first = state.frames[position...].first { $0.recordCount > 0 }?.firstSequence
+          enter(target, firstSequence: first, &state)
         }
         move(frame, hashKey: hashKey, &moves, &state)
       }

@@ -57,7 +57,9 @@ struct LogState {
   var bufferByteCount = 0
   var freeBuffers: [PageBuffer] = []
   /// Writers that wait for memory, a segment or sequence numbers.
-  var spaceWaiters: [WriteWaiter] = []
+  var spaceWaiters: [(token: UInt64, waiter: WriteWaiter)] = []
+  /// Tells those waiters apart.
+  var nextSpaceToken: UInt64 = 0
   /// `Maintenance`, while it waits for a frame to become durable: it alone can rewrite frames whose
   /// write failed, so a failure must wake it.
   var maintenanceWaiter: (identifier: UInt64, waiter: WriteWaiter)?

@@ -45,30 +45,55 @@ struct UserLogRecovery {
   private struct Place {
     var segment: SegmentIndex
     var entry: SegmentEntry
+    /// nil where the header page is not valid.
+    var header: SegmentHeader?
     var firstSequence: SequenceNumber
+    /// What an open segment holds.
+    var scan: SegmentScan?
+  }
+
+  /// Where the replay stands among the open segments.
+  private struct Progress {
+    /// Whether something is missing between the last segment that counts and what follows.
+    var hasGap = false
+    /// The last open segment with frames.
+    var previous: SegmentScan?
+    /// What is known to have been flushed: the highest sequence number that any witness names.
+    var evidence = SequenceNumber.zero
   }
 
   func replay(
     into index: inout RecoveredIndex, report: inout RecoveryReport
   ) async throws(StoreError) -> UserLogReplay {
     var result = UserLogReplay()
-    // What is known to have been flushed: the highest sequence number that any witness names.
-    var evidence = SequenceNumber.zero
+    var progress = Progress()
     if let checkpoint {
-      evidence = checkpoint.root.cutSequence
+      progress.evidence = checkpoint.root.cutSequence
       result.lastSequence = checkpoint.root.cutSequence
     }
-    let places = await places()
+    let places = await scanOpen(await places(), &report)
     result.order = places.map(\.segment)
-    for place in places where place.entry.state == .sealed {
-      try await replaySealed(place, places, into: &index, &result, &report)
+    for scan in places.compactMap(\.scan) {
+      progress.evidence = max(
+        progress.evidence, scan.durableWatermark, scan.leftovers.durableWatermark)
     }
-    let scans = await scanOpen(places.filter { $0.entry.state == .open }, &report)
-    for scan in scans {
-      evidence = max(evidence, scan.durableWatermark)
-      evidence = max(evidence, scan.leftovers.durableWatermark)
+    // DURABILITY: in the order of the log, whatever the table calls a segment: a failed write seals
+    // the segment in which it lay while those before it still wait to be sealed.
+    for (position, place) in places.enumerated() {
+      if let scan = place.scan {
+        try applyOpen(
+          scan, before: places[(position + 1)...], &progress, into: &index, &result, &report)
+      } else {
+        // A segment is sealed after a flush of all before it: what is missing there is damage.
+        if progress.hasGap { noteLoss(place.firstSequence, &result, &report) }
+        progress.hasGap = false
+        try await replaySealed(place, places, into: &index, &result, &report)
+      }
     }
-    try applyOpen(scans, evidence: evidence, into: &index, &result, &report)
+    if progress.evidence > result.lastSequence {
+      noteLoss(SequenceNumber(progress.evidence.rawValue + 1), &result, &report)
+      result.lastSequence = progress.evidence
+    }
     judgeCleanEnd(&result, &report)
     result.order.removeAll { result.emptySegments.contains($0) }
     return result
@@ -88,6 +113,7 @@ struct UserLogRecovery {
             checksum: checksum))?.kind == .segmentHeader,
             let header = try? SegmentHeader(decoding: bytes)
           {
+            place.header = header
             place.firstSequence = header.firstSequence
           }
         }
@@ -99,9 +125,28 @@ struct UserLogRecovery {
       }
       places.append(place)
     }
-    return places.sorted {
+    return inOrder(places)
+  }
+
+  /// Sorts segments by their first sequence number. A segment without a record shares it with the
+  /// next one: such neighbours follow the chain of predecessors.
+  private func inOrder(_ places: [Place]) -> [Place] {
+    var rest = places.sorted {
       ($0.firstSequence, $0.segment.rawValue) < ($1.firstSequence, $1.segment.rawValue)
+    }[...]
+    var ordered: [Place] = []
+    while let first = rest.first {
+      let equals = rest.prefix { $0.firstSequence == first.firstSequence }
+      let next =
+        equals.firstIndex { place in
+          !equals.contains { other in
+            place.header?.predecessor == other.segment
+              && place.header?.predecessorGeneration == other.entry.generation
+          }
+        } ?? rest.startIndex
+      ordered.append(rest.remove(at: next))
     }
+    return ordered
   }
 
   private var reader: SegmentReader {
@@ -141,10 +186,17 @@ struct UserLogRecovery {
   }
 
   /// Whether a record lies behind the place where the checkpoint begins to be completed.
+  ///
+  /// DURABILITY: a segment that was in use when the checkpoint began, other than the one in which
+  /// it began, lies before it as a whole, also one that was finished and not yet sealed: applied
+  /// over the checkpoint, its records would roll back keys that the checkpoint knows better.
   private func isBehindCheckpoint(_ record: SummaryEntry, in segment: SegmentIndex) -> Bool {
-    guard let root = checkpoint?.root, root.replaySegment == segment,
-      root.replayGeneration == table[segment].generation
-    else { return true }
+    guard let checkpoint else { return true }
+    let root = checkpoint.root
+    let generation = table[segment].generation
+    guard root.replaySegment == segment, root.replayGeneration == generation else {
+      return checkpoint.generations[Int(segment.rawValue)] != generation
+    }
     let first = geometry.firstPage(of: segment).rawValue
     return record.location.page.rawValue >= first + UInt64(root.replayPageCount.rawValue)
   }
@@ -186,48 +238,44 @@ struct UserLogRecovery {
       hashKey: hashKey, cut: superblock.cut)
   }
 
-  private func scanOpen(
-    _ places: [Place], _ report: inout RecoveryReport
-  ) async -> [SegmentScan] {
-    var scans: [SegmentScan] = []
-    for place in places {
+  /// Reads the open segments.
+  private func scanOpen(_ places: [Place], _ report: inout RecoveryReport) async -> [Place] {
+    var places = places
+    for position in places.indices where places[position].entry.state == .open {
+      let place = places[position]
       let scan = await scanner.scan(
         place.segment, generation: place.entry.generation, endPage: nil)
       report.readByteCount += UInt64(scan.readPageCount * Limits.pageByteCount)
       progress(geometry.segmentByteCount)
-      scans.append(scan)
+      places[position].scan = scan
     }
-    return scans
+    return places
   }
 
-  /// Applies the open segments in order, up to the first gap.
+  /// Applies an open segment, unless it lies behind a gap that no witness calls damage.
   private func applyOpen(
-    _ scans: [SegmentScan], evidence: SequenceNumber, into index: inout RecoveredIndex,
-    _ result: inout UserLogReplay, _ report: inout RecoveryReport
+    _ scan: SegmentScan, before later: ArraySlice<Place>, _ progress: inout Progress,
+    into index: inout RecoveredIndex, _ result: inout UserLogReplay,
+    _ report: inout RecoveryReport
   ) throws(StoreError) {
-    var hasGap = false
-    var previous: SegmentScan?
-    for scan in scans {
-      if scan.hasFrames, !isContinuation(scan, of: previous) { hasGap = true }
-      let isDamage = hasGap && evidence > result.lastSequence
-      if !hasGap || isDamage, scan.hasFrames {
-        if isDamage { noteLoss(scan.header?.firstSequence ?? evidence, &result, &report) }
-        try apply(scan, into: &index, &result, &report)
-        result.openScans.append(scan)
-      } else {
-        drop(scan, &report)
-        result.emptySegments.append(scan.segment)
+    if scan.hasFrames, !isContinuation(scan, of: progress.previous) { progress.hasGap = true }
+    let isDamage = progress.hasGap && progress.evidence > result.lastSequence
+    if !progress.hasGap || isDamage, scan.hasFrames {
+      if isDamage {
+        noteLoss(scan.header?.firstSequence ?? progress.evidence, &result, &report)
       }
-      if !scan.leftovers.frames.isEmpty || scan.leftovers.damagedPageCount > 0 {
-        try applyLeftovers(scan, evidence: evidence, into: &index, &result, &report)
-        hasGap = true
-      }
-      if scan.hasFrames { previous = scan }
+      try apply(scan, into: &index, &result, &report)
+      result.openScans.append(scan)
+    } else {
+      drop(scan, &report)
+      result.emptySegments.append(scan.segment)
     }
-    if evidence > result.lastSequence {
-      noteLoss(SequenceNumber(evidence.rawValue + 1), &result, &report)
-      result.lastSequence = evidence
+    let hasLeftovers = !scan.leftovers.frames.isEmpty || scan.leftovers.damagedPageCount > 0
+    if hasLeftovers, !isEndNamed(of: scan, in: later) {
+      try applyLeftovers(scan, evidence: progress.evidence, into: &index, &result, &report)
+      progress.hasGap = true
     }
+    if scan.hasFrames { progress.previous = scan }
   }
 
   /// Whether nothing is missing between a segment and its predecessor, as the table knows it:
@@ -245,6 +293,20 @@ struct UserLogRecovery {
     guard let previous, previous.segment == header.predecessor else { return false }
     return Int(header.predecessorEndPageCount.rawValue) == previous.endPage
       && header.predecessorFrameChecksum == previous.lastFrameChecksum
+  }
+
+  /// Whether the next segment that holds anything names the end of this one exactly as it was
+  /// found.
+  ///
+  /// DURABILITY: then the log went on there, and what lies behind the end is void: a recovery had
+  /// cut it off before. The cut itself cannot tell, because only the last one is kept.
+  private func isEndNamed(of scan: SegmentScan, in later: ArraySlice<Place>) -> Bool {
+    guard let header = later.first(where: { $0.scan?.hasFrames ?? true })?.header else {
+      return false
+    }
+    return header.predecessor == scan.segment && header.predecessorGeneration == scan.generation
+      && Int(header.predecessorEndPageCount.rawValue) == scan.endPage
+      && header.predecessorFrameChecksum == scan.lastFrameChecksum
   }
 
   private func apply(

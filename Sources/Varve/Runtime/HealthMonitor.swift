@@ -19,12 +19,17 @@ final class HealthMonitor: Sendable {
 
   var current: StoreHealth { state.withLock { $0.health } }
 
-  func subscribe() -> AsyncStream<StoreEvent> {
+  /// A new listener first hears how the store was opened and how it is now, so that it misses no
+  /// change.
+  func subscribe(_ report: RecoveryReport) -> AsyncStream<StoreEvent> {
     let (stream, continuation) = AsyncStream.makeStream(
       of: StoreEvent.self, bufferingPolicy: .bufferingNewest(256))
     let isClosed = state.withLock { state in
-      if !state.isClosed { state.listeners.append(continuation) }
-      return state.isClosed
+      guard !state.isClosed else { return true }
+      continuation.yield(.opened(report))
+      if state.health != .healthy { continuation.yield(.healthChanged(state.health)) }
+      state.listeners.append(continuation)
+      return false
     }
     if isClosed { continuation.finish() }
     return stream

@@ -12,7 +12,8 @@ struct DumpCommand: AsyncParsableCommand {
         kvctl dump store.varve > backup.jsonl
         kvctl dump old.varve | kvctl load new.varve --jsonl -
 
-      A line is {"keyB64":"…","valueB64":"…","seq":N}; the order means nothing. Takes constant memory.
+      A line is {"keyB64":"…","valueB64":"…","seq":N}; the order means nothing. The memory taken
+      does not grow with the store.
       """)
 
   @Argument(help: "STORE") var arguments: [String] = []

@@ -135,7 +135,7 @@ struct KillRun {
 
   private mutating func compare() throws {
     let found = try look()
-    // Bounds of the one point at which the log was cut, from what surely is and surely is not there.
+    // Bounds of the one point at which the log was cut: what surely is there, what surely is not.
     var lowest: Int64 = 0
     var highest = Int64.max
     for (client, model) in models.enumerated() {

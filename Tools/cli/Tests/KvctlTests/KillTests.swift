@@ -21,6 +21,7 @@ import Testing
         try run.cycle()
       } catch {
         Issue.record("seed \(seed), cycle \(cycle): \(error)")
+        place.keep("store", as: "kill-\(seed)-\(cycle)")
         return
       }
     }

@@ -27,8 +27,10 @@ import Testing
         #"{"op":"put","key":"n","value":"w","ifSeq":7}"#,
         #"{"op":"del","key":"none"}"#,
         #"{"op":"del","key":"k","durability":"buffered","id":5}"#,
-        #"{"op":"batch","ops":[{"op":"put","key":"a","value":"1"},{"op":"put","keyB64":"Yg==","valueB64":"/w=="},{"op":"del","key":"none"}]}"#,
-        #"{"op":"batch","ops":[{"op":"put","key":"a","value":"2"},{"op":"put","key":"b","value":"2","ifAbsent":true}]}"#,
+        #"{"op":"batch","ops":[{"op":"put","key":"a","value":"1"},"#
+          + #"{"op":"put","keyB64":"Yg==","valueB64":"/w=="},{"op":"del","key":"none"}]}"#,
+        #"{"op":"batch","ops":[{"op":"put","key":"a","value":"2"},"#
+          + #"{"op":"put","key":"b","value":"2","ifAbsent":true}]}"#,
         #"{"op":"mget","keys":["a","none"]}"#,
         #"{"op":"mget","keysB64":["YQ==","Yg=="]}"#,
         #"{"op":"get","key":"b"}"#,

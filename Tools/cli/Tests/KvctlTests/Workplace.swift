@@ -13,6 +13,12 @@ final class Workplace {
 
   deinit { try? FileManager.default.removeItem(atPath: folder) }
 
+  /// Copies a file to the folder that VARVE_TEST_KEEP names, so that a failure can be looked into.
+  func keep(_ name: String, as copy: String) {
+    guard let folder = ProcessInfo.processInfo.environment["VARVE_TEST_KEEP"] else { return }
+    try? FileManager.default.copyItem(atPath: path(name), toPath: folder + "/" + copy)
+  }
+
   func path(_ name: String) -> String { folder + "/" + name }
 
   /// Makes a store and returns its path.

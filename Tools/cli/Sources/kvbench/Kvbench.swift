@@ -1,0 +1,21 @@
+// kvbench: what the store reaches beside what the device can do, in one run on one file system.
+// Every figure of the store stands next to a raw probe of the same kind that ran just before it.
+
+import ArgumentParser
+
+/// The benchmark program.
+@main
+struct Kvbench: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "kvbench",
+    abstract: "Measure Varve beside the raw device.",
+    discussion: """
+      Figures are medians of several rounds; compare ratios, not absolute numbers, and run it on a
+      machine that does nothing else.
+
+      EXAMPLES
+        kvbench basics
+        kvbench basics --at /mnt/data --keys 4000000 --rounds 5
+      """,
+    subcommands: [BasicsCommand.self, LoadAndDieCommand.self])
+}
