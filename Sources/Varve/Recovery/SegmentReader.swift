@@ -108,6 +108,17 @@ struct SegmentReader {
       bytes, at: page, generation: entry.generation, uuid: uuid, checksum: checksum)
   }
 
+  /// The header of a segment; nil where its page is not valid.
+  func header(of segment: SegmentIndex, entry: SegmentEntry) async -> SegmentHeader? {
+    let page = geometry.firstPage(of: segment)
+    let buffer = PageBuffer(pageCount: 1)
+    guard await device.read(1, pagesAt: page, into: buffer) == nil else { return nil }
+    return buffer.withPage(0) { bytes in
+      guard verified(bytes, at: page, entry)?.kind == .segmentHeader else { return nil }
+      return try? SegmentHeader(decoding: bytes)
+    }
+  }
+
   /// The facts that every page of the summary repeats: from the segment's last page, or from any
   /// page behind the frames.
   func facts(of segment: SegmentIndex, entry: SegmentEntry) async -> SummaryFacts? {

@@ -86,7 +86,13 @@ struct UserLogRecovery {
     }
     // DURABILITY: in the order of the log, whatever the table calls a segment: a failed write seals
     // the segment in which it lay while those before it still wait to be sealed.
+    var summaries: [SegmentIndex: SegmentSummary] = [:]
+    var windowEnd = 0
     for (position, place) in places.enumerated() {
+      if position >= windowEnd {
+        windowEnd = min(position + summaryWindowCount, places.count)
+        summaries = await self.summaries(of: places[position..<windowEnd])
+      }
       if var scan = place.scan {
         if !scan.keepsRecords {
           scan = await scanner.scan(
@@ -98,7 +104,8 @@ struct UserLogRecovery {
         // A segment is sealed after a flush of all before it: what is missing there is damage.
         if progress.hasGap { noteLoss(place.firstSequence, &result, &report) }
         progress.hasGap = false
-        try await replaySealed(place, places, into: &index, &result, &report)
+        try await replaySealed(
+          place, summaries[place.segment], places, into: &index, &result, &report)
       }
     }
     if progress.evidence > max(result.lastSequence, progress.accounted) {
@@ -119,33 +126,60 @@ struct UserLogRecovery {
     result.emptySegments.contains(segment)
   }
 
+  /// Requests that recovery has in flight while it reads single pages.
+  static let concurrentReadCount = 64
+  /// What the summaries that are read at once may come to in memory.
+  static let summaryByteLimit = 64 << 20
+
   /// All segments of the user stream, oldest first.
   private func places() async -> [Place] {
+    let used = table.entries.filter { $0.entry.state != .free && $0.entry.stream == .user }
     var places: [Place] = []
-    let buffer = PageBuffer(pageCount: 1)
-    for (segment, entry) in table.entries where entry.state != .free && entry.stream == .user {
-      var place = Place(segment: segment, entry: entry, firstSequence: SequenceNumber(UInt64.max))
-      let page = geometry.firstPage(of: segment)
-      if await device.read(1, pagesAt: page, into: buffer) == nil {
-        buffer.withPage(0) { bytes in
-          if (try? PageHeader.verify(
-            bytes, at: page, generation: entry.generation, uuid: superblock.uuid,
-            checksum: checksum))?.kind == .segmentHeader,
-            let header = try? SegmentHeader(decoding: bytes)
-          {
-            place.header = header
-            place.firstSequence = header.firstSequence
-          }
+    for start in stride(from: 0, to: used.count, by: UserLogRecovery.concurrentReadCount) {
+      let chunk = used[start..<min(start + UserLogRecovery.concurrentReadCount, used.count)]
+      let reader = reader
+      await withTaskGroup(of: Place.self) { group in
+        for (segment, entry) in chunk {
+          group.addTask { await UserLogRecovery.place(of: segment, entry, reader) }
         }
+        for await place in group { places.append(place) }
       }
-      if place.firstSequence.rawValue == UInt64.max, entry.state == .sealed,
-        let facts = await reader.facts(of: segment, entry: entry)
-      {
-        place.firstSequence = facts.firstSequence
-      }
-      places.append(place)
     }
     return inOrder(places)
+  }
+
+  private static func place(
+    of segment: SegmentIndex, _ entry: SegmentEntry, _ reader: SegmentReader
+  ) async -> Place {
+    let header = await reader.header(of: segment, entry: entry)
+    var first = header?.firstSequence
+    if first == nil, entry.state == .sealed {
+      first = await reader.facts(of: segment, entry: entry)?.firstSequence
+    }
+    return Place(
+      segment: segment, entry: entry, header: header,
+      firstSequence: first ?? SequenceNumber(UInt64.max))
+  }
+
+  /// How many summaries may be read at once: a segment holds at most a record for each 32 bytes,
+  /// and a record takes 48 bytes of memory.
+  private var summaryWindowCount: Int {
+    max(1, min(16, UserLogRecovery.summaryByteLimit / (geometry.segmentByteCount / 32 * 48)))
+  }
+
+  /// Reads the summaries of sealed segments together.
+  private func summaries(of places: ArraySlice<Place>) async -> [SegmentIndex: SegmentSummary] {
+    let reader = reader
+    let wanted = places.filter {
+      $0.entry.state == .sealed && $0.entry.hasSummary && !isCovered($0)
+    }
+    return await withTaskGroup(of: (SegmentIndex, SegmentSummary?).self) { group in
+      for place in wanted {
+        let (segment, entry) = (place.segment, place.entry)
+        group.addTask { (segment, await reader.summary(of: segment, entry: entry)) }
+      }
+      return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+    }
   }
 
   /// Sorts segments by their first sequence number. A segment without a record shares it with the
@@ -182,15 +216,13 @@ struct UserLogRecovery {
   }
 
   private func replaySealed(
-    _ place: Place, _ places: [Place], into index: inout RecoveredIndex,
-    _ result: inout UserLogReplay, _ report: inout RecoveryReport
+    _ place: Place, _ summary: SegmentSummary?, _ places: [Place],
+    into index: inout RecoveredIndex, _ result: inout UserLogReplay,
+    _ report: inout RecoveryReport
   ) async throws(StoreError) {
     if isCovered(place) { return }
     var records: [SummaryEntry]?
-    if place.entry.hasSummary,
-      let summary = await reader.summary(
-        of: place.segment, entry: place.entry)
-    {
+    if let summary {
       records = summary.records
       report.summaryRecordCount += summary.records.count
       let pages = 2 + Int(summary.facts.summaryPageCount.rawValue)
