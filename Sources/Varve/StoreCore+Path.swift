@@ -13,7 +13,7 @@ extension StoreError {
       case .resource: .resource
       case .cancelled: .cancelled
       case .io, .noSpace: .io
-      case .tooLarge, .unsupported: .usage
+      case .tooLarge, .sizeMissing, .unsupported: .usage
       case .exists, .holdsData, .isDirectory, .notRegularFile, .symbolicLink, .permission,
         .mounted, .noDirectIO, .tooSmall:
         .refused

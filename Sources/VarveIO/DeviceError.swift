@@ -29,6 +29,8 @@ public struct DeviceError: Error, Hashable, Sendable, CustomStringConvertible {
     case tooSmall
     /// More bytes are asked for than the device or the file system can hold.
     case tooLarge
+    /// A file is to be made, and nobody says how large.
+    case sizeMissing
     /// The file system is full.
     case noSpace
     /// Descriptors, threads or AIO contexts are used up.

@@ -17,7 +17,7 @@ extension DirectFile {
   ///   - progress: Called with the bytes filled and the bytes to fill.
   /// - Returns: the open file, of which the caller writes the format.
   /// - Throws: `DeviceError` with code `exists`, `holdsData`, `mounted`, `inUse`, `noSpace`,
-  ///   `tooSmall`, `tooLarge`, `noDirectIO`, those of `open`, or `io`. A file that was made by the
+  ///   `tooSmall`, `tooLarge`, `sizeMissing`, `noDirectIO`, those of `open`, or `io`. A file that was made by the
   ///   call is removed again.
   public static func create(
     _ path: String, options: CreateOptions, progress: (UInt64, UInt64) -> Void = { _, _ in }
@@ -44,7 +44,11 @@ extension DirectFile {
   private static func createFile(
     _ path: String, _ options: CreateOptions, _ progress: (UInt64, UInt64) -> Void
   ) throws(DeviceError) -> DirectFile {
-    let byteCount = try fileByteCount(path, options.byteCount)
+    guard let wanted = options.byteCount else {
+      throw DeviceError(
+        .sizeMissing, path: path, message: "\(path) does not exist: say how large to make it")
+    }
+    let byteCount = try fileByteCount(path, wanted)
     let folder = try openFolder(of: path)
     let name = PathTarget.name(of: path)
     // Direct I/O is switched on afterwards: open(O_CREAT|O_DIRECT) may fail and leave a file.
@@ -210,11 +214,11 @@ extension DirectFile {
     return Descriptor(adopting: number)
   }
 
-  private static func fileByteCount(_ path: String, _ byteCount: UInt64?)
+  private static func fileByteCount(_ path: String, _ byteCount: UInt64)
     throws(DeviceError) -> UInt64
   {
-    let rounded = (byteCount ?? 0) & ~4095
-    guard rounded >= 4096 else { throw tooSmall(path, byteCount ?? 0) }
+    let rounded = byteCount & ~4095
+    guard rounded >= 4096 else { throw tooSmall(path, byteCount) }
     guard rounded <= UInt64(Int64.max) else {
       throw .system("create", path: path, errorNumber: EFBIG)
     }

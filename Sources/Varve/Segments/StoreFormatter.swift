@@ -46,17 +46,17 @@ enum StoreFormatter {
     guard options.label.utf8.count <= Superblock.maximumLabelByteCount else {
       throw StoreError(.usage, "a label has at most \(Superblock.maximumLabelByteCount) bytes")
     }
+    let segmentByteCount =
+      options.segmentByteCount ?? Geometry.defaultSegmentByteCount(forDeviceByteCount: byteCount)
     do throws(FormatError) {
-      return try Geometry(
-        deviceByteCount: byteCount,
-        segmentByteCount: options.segmentByteCount
-          ?? Geometry.defaultSegmentByteCount(forDeviceByteCount: byteCount))
+      return try Geometry(deviceByteCount: byteCount, segmentByteCount: segmentByteCount)
     } catch {
       throw StoreError(
         .usage,
         "a segment is a power of two from \(Limits.minimumSegmentByteCount) to "
           + "\(Limits.maximumSegmentByteCount) bytes, and a store has at least "
-          + "\(Limits.minimumSegmentCount) of them (\(error))")
+          + "\(Limits.minimumSegmentCount) of them: segments of \(segmentByteCount) bytes do not "
+          + "do for a store of \(byteCount)")
     }
   }
 
