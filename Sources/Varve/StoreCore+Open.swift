@@ -79,7 +79,13 @@ extension StoreCore {
     } else if let error = await device.flush() {
       throw StoreError(.io, "the device cannot be flushed: \(error)")
     }
-    let core = build(device, options, environment, recovered, plan, isReadOnly: isReadOnly)
+    let thread: WorkerThread?
+    do throws(DeviceError) {
+      thread = isReadOnly ? nil : try WorkerThread(name: "varve-maint")
+    } catch {
+      throw StoreError(error)
+    }
+    let core = build(device, options, environment, recovered, plan, thread)
     logOutcome(recovered.report, options.logger)
     if recovered.report.outcome == .degraded { core.health.setDegraded() }
     core.maintenance?.start()
@@ -186,7 +192,7 @@ extension StoreCore {
 
   private static func build(
     _ device: FlushGate, _ options: StoreOptions, _ environment: StoreEnvironment,
-    _ recovered: RecoveredStore, _ plan: MemoryPlan, isReadOnly: Bool
+    _ recovered: RecoveredStore, _ plan: MemoryPlan, _ thread: WorkerThread?
   ) -> StoreCore {
     let superblock = recovered.superblock
     let health = HealthMonitor(logger: options.logger)
@@ -202,21 +208,20 @@ extension StoreCore {
       device: device, superblock: superblock, segments: recovered.segments,
       counters: log.counters, noteDeadSegment: { log.noteDeadSegment() })
     let index = recovered.index
-    let maintenance =
-      isReadOnly
-      ? nil
-      : Maintenance(
-        device: device, environment: environment, log: log,
+    let maintenance = thread.map { thread in
+      Maintenance(
+        device: device, environment: environment, thread: thread, log: log,
         hashKey: HashKey(low: superblock.hashKeyLow, high: superblock.hashKeyHigh),
         options: options, superblock: superblock, table: recovered.table,
         userOrder: recovered.replay.order,
         adjustMemory: {
           if options.cacheEnabled { StoreCore.adjustMemory(plan, index, cache) }
         })
+    }
     return StoreCore(
       device: device, environment: environment, options: options, recovered: recovered,
       memoryPlan: plan, log: log, cache: cache, reader: reader, maintenance: maintenance,
-      isReadOnly: isReadOnly)
+      isReadOnly: thread == nil)
   }
 
   /// The log as recovery left it: it goes on behind the last frame that counts.

@@ -152,7 +152,7 @@ final class StoreCore: Sendable {
     }
     // Closing the device waits for every request, so this may take a moment: off the caller's
     // executor, or one blocked thread could be the one that a completion needs.
-    await DeviceCloser.close(device)
+    await DeviceCloser.close(device) { [maintenance] in maintenance?.joinThread() }
     await metrics?.end(self)?.value
     log.releaseFrames()
     cache.removeAll()
@@ -172,7 +172,8 @@ final class StoreCore: Sendable {
     health.logger.warning(
       "a store was dropped without close(): it is not marked clean, and the next open recovers it")
     maintenance?.send(.abandon)
-    DeviceCloser.close(device) { [health, log] in
+    DeviceCloser.begin(closing: device) { [health, log, maintenance] in
+      maintenance?.joinThread()
       log.releaseFrames()
       health.close()
     }

@@ -1,8 +1,9 @@
 import CVarveAIO
 import Glibc
 
-/// A thread of a device: named, with the host's signals blocked, joined by whoever started it.
-struct DeviceThread: Sendable {
+/// A thread of a device or of a store: named, with the host's signals blocked, joined by whoever
+/// started it.
+package struct DeviceThread: Sendable {
   private let handle: pthread_t
 
   /// The closure on its way to the new thread.
@@ -12,7 +13,7 @@ struct DeviceThread: Sendable {
   }
 
   /// Starts a thread; `name` has at most 15 bytes.
-  init(name: String, _ run: @escaping @Sendable () -> Void) throws(DeviceError) {
+  package init(name: String, _ run: @escaping @Sendable () -> Void) throws(DeviceError) {
     let body = unsafe Unmanaged.passRetained(Body(run))
     var handle = pthread_t()
     // SAFETY: the body is retained here and taken over by the thread, exactly once; if no thread
@@ -38,14 +39,14 @@ struct DeviceThread: Sendable {
   }
 
   /// Whether the caller runs on this thread.
-  var isCurrent: Bool { pthread_equal(pthread_self(), handle) != 0 }
+  package var isCurrent: Bool { pthread_equal(pthread_self(), handle) != 0 }
 
   /// Waits for the end of the thread; called once, and never on the thread itself.
-  func join() {
+  package func join() {
     let result = pthread_join(handle, nil)
-    precondition(result == 0, "joining a device thread failed with errno \(result)")
+    precondition(result == 0, "joining a thread failed with errno \(result)")
   }
 
-  /// Lets the thread end by itself, where its own last act is to drop the device.
-  func detach() { pthread_detach(handle) }
+  /// Lets the thread end by itself, where its own last act is to drop its owner.
+  package func detach() { pthread_detach(handle) }
 }

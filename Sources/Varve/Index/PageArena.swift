@@ -61,12 +61,16 @@ import Synchronization
   /// - Throws: `IndexFull` where the limit, or the system, has no room; nothing changed.
   package func allocate(byteCount: Int, mayExceedLimit: Bool = false) throws(IndexFull) -> Block {
     let rounded = Self.roundedByteCount(byteCount)
-    return try state.withLock { state throws(IndexFull) in
+    let block = try state.withLock { state throws(IndexFull) in
       rounded < Self.pageByteCount
         ? try state.allocateUnits(byteCount: rounded, mayExceedLimit: mayExceedLimit)
         : try state.allocateRun(
           pageCount: rounded / Self.pageByteCount, mayExceedLimit: mayExceedLimit)
     }
+    if rounded >= Self.cleanRunPageCount * Self.pageByteCount {
+      unsafe PageMapping.populate(block.base, byteCount: rounded)
+    }
+    return block
   }
 
   /// Takes a block back. Nobody may write to it any more.

@@ -179,12 +179,13 @@ extension LogAppender {
           return .failed(StoreError(.tooLarge, "the write does not fit a segment of this store"))
         }
       }
-      guard let next = state.next else {
+      guard let next = state.ready.first else {
         actions.needsMaintenance = true
         let isStuck = wants ? state.isFull : state.isExhausted && !state.hasSpaceToCome
         return isStuck ? .failed(fullError()) : .mustWait(.maintenance)
       }
       if wants, next.isReserve { return .failed(fullError()) }
+      state.ready.removeFirst()
       enter(next, &state)
       actions.needsMaintenance = true
     }
@@ -217,7 +218,6 @@ extension LogAppender {
   ) {
     finishCurrentSegment(&state)
     let before = state.predecessor
-    state.next = nil
     state.current = OpenSegment(
       segment: next.segment, generation: next.generation,
       firstPage: geometry.firstPage(of: next.segment), isReserve: next.isReserve,
@@ -284,6 +284,10 @@ extension LogAppender {
     else { return nil }
     state.bufferByteCount += byteCount
     if pageCount <= standard, let buffer = state.freeBuffers.popLast() { return buffer }
+    // Those that wait to be used again count too.
+    let freeByteCount = bufferByteLimit - state.bufferByteCount
+    let kept = max(0, freeByteCount / bufferByteCount(pageCount: standard))
+    state.freeBuffers.removeLast(max(0, state.freeBuffers.count - kept))
     return PageBuffer(byteCount: byteCount)
   }
 
@@ -291,9 +295,7 @@ extension LogAppender {
   func recycle(_ frame: Frame, _ state: inout LogState) {
     let standard = min(LogAppender.framePageCount, max(1, Int(geometry.segmentPageCount.rawValue)))
     state.bufferByteCount -= (frame.pageCapacity + 1) * Limits.pageByteCount
-    if let buffer = frame.takeBuffer(), frame.pageCapacity == standard,
-      state.freeBuffers.count < 4
-    {
+    if let buffer = frame.takeBuffer(), frame.pageCapacity == standard {
       state.freeBuffers.append(buffer)
     }
   }

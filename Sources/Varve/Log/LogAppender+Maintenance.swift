@@ -29,34 +29,34 @@ extension LogAppender {
     state.withLock { $0.clockMilliseconds = max($0.clockMilliseconds, milliseconds) }
   }
 
-  /// Whether the log wants another segment made ready. Few may wait to be sealed, because each
-  /// keeps its summary in memory.
-  var needsSegment: Bool {
-    state.withLock { $0.next == nil && $0.finished.count < 4 }
-  }
-
-  func hasNextSegment(forPuts: Bool) -> Bool {
-    state.withLock { state in
-      guard let next = state.next else { return false }
-      return !forPuts || !next.isReserve
+  /// How many more segments the log wants made ready, where it may have `limit`: none while half of
+  /// them are left. Few may wait to be sealed, because each keeps its summary in memory.
+  func wantedSegmentCount(upTo limit: Int) -> Int {
+    let unsealedLimit = max(4, min(8, (64 << 20) / geometry.segmentByteCount))
+    return state.withLock { state in
+      guard state.ready.count * 2 <= limit else { return 0 }
+      return max(0, min(limit, unsealedLimit - state.finished.count) - state.ready.count)
     }
   }
+
+  /// Whether a segment is ready for the records of puts.
+  var hasSegmentForPuts: Bool { state.withLock { $0.ready.contains { !$0.isReserve } } }
 
   /// Whether records were superseded by others that are not durable yet.
   var hasPendingDeaths: Bool { state.withLock { $0.frames.contains { !$0.superseded.isEmpty } } }
 
-  func provide(_ segment: PreparedSegment) {
+  func provide(_ segments: [PreparedSegment]) {
     withLog { state, actions in
-      state.next = segment
+      state.ready += segments
       resumeSpaceWaiters(&state, &actions)
     }
   }
 
-  /// Takes the segment back that was made ready and not used.
-  func takeNext() -> PreparedSegment? {
+  /// Takes the segments back that were made ready and not used.
+  func takeReady() -> [PreparedSegment] {
     state.withLock { state in
-      defer { state.next = nil }
-      return state.next
+      defer { state.ready = [] }
+      return state.ready
     }
   }
 
@@ -67,11 +67,11 @@ extension LogAppender {
     state.withLock { state in
       state.isFreeing = false
       if hasRoomForPuts {
-        state.next?.isReserve = false
+        for position in state.ready.indices { state.ready[position].isReserve = false }
         state.current?.isReserve = false
       }
-      state.isFull = !hasRoomForPuts && (state.next?.isReserve ?? true)
-      state.isExhausted = isExhausted && state.next == nil
+      state.isFull = !hasRoomForPuts && state.ready.allSatisfy(\.isReserve)
+      state.isExhausted = isExhausted && state.ready.isEmpty
       return state.isFull
     }
   }
@@ -81,7 +81,7 @@ extension LogAppender {
   func resumeSpaceWaiters() {
     withLog { state, actions in
       guard case .running = state.mode,
-        state.next != nil || state.isFull || state.isExhausted || state.needsRoomCheck
+        !state.ready.isEmpty || state.isFull || state.isExhausted || state.needsRoomCheck
       else { return }
       state.needsRoomCheck = false
       resumeSpaceWaiters(&state, &actions)
@@ -95,10 +95,11 @@ extension LogAppender {
     }
   }
 
-  /// The oldest segment that waits to be sealed.
-  var firstFinished: FinishedSegment? { state.withLock { $0.finished.first } }
+  /// The segments that wait to be sealed, oldest first.
+  var finishedSegments: [FinishedSegment] { state.withLock { $0.finished } }
 
-  func dropFirstFinished() { state.withLock { state in _ = state.finished.removeFirst() } }
+  /// Forgets the oldest ones, which are sealed.
+  func dropFirstFinished(_ count: Int) { state.withLock { $0.finished.removeFirst(count) } }
 
   /// How a wait of the maintenance task ended.
   enum Settlement {
@@ -159,7 +160,7 @@ extension LogAppender {
       let position = CheckpointPosition(
         cutSequence: state.lastSequence, segment: current.segment,
         generation: current.generation, pageCount: PageCount(UInt32(page)),
-        unusedSegment: state.next?.segment)
+        unusedSegments: state.ready.map(\.segment))
       state.recordCountSinceCheckpoint = 0
       return position
     }
@@ -230,8 +231,8 @@ struct CheckpointPosition {
   var segment: SegmentIndex
   var generation: Generation
   var pageCount: PageCount
-  /// A segment that is open in the table but has no frames yet.
-  var unusedSegment: SegmentIndex?
+  /// Segments that are open in the table but have no frames yet.
+  var unusedSegments: [SegmentIndex]
 }
 
 /// Where the log ends.

@@ -29,7 +29,7 @@ final class LogAppender: Sendable {
   /// Wakes `Maintenance`: a segment is needed, finished or empty, or a write failed.
   let maintenance: Signal
   let health: HealthMonitor
-  let state: Mutex<LogState>
+  let state: AdaptiveMutex<LogState>
   /// Whether the timer that writes out an idle log is running.
   let isTimerArmed = Atomic<Bool>(false)
   /// The bound of the memory of frames.
@@ -55,7 +55,7 @@ final class LogAppender: Sendable {
     self.counters = counters
     self.maintenance = maintenance
     self.health = health
-    self.state = Mutex(state)
+    self.state = AdaptiveMutex(state)
     self.bufferByteLimit = bufferByteLimit
   }
 

@@ -36,7 +36,8 @@ struct LogState {
   var flushCovers: UInt64?
 
   var current: OpenSegment?
-  var next: PreparedSegment?
+  /// Segments that are open in the table and wait to be used, the next one first.
+  var ready: [PreparedSegment] = []
   var finished: [FinishedSegment] = []
   /// The last segment finished, for the header of the next.
   var predecessor: FinishedSegment?

@@ -44,8 +44,15 @@ final class CheckpointWriter {
       + segmentCount / CheckpointPage.generationsPerPage + 1 + 1
   }
 
-  /// Writes entries and generations; false where the space ran out or the device failed.
-  func write(index: RecordIndex, generations: [Generation]) async -> Bool {
+  /// Writes entries and generations, and calls `meanwhile` between the shards: a large checkpoint
+  /// takes seconds, for which writers must not wait.
+  ///
+  /// - Returns: false where the space ran out, the device failed or `meanwhile` says so.
+  /// - Throws: what `meanwhile` throws.
+  func write(
+    index: RecordIndex, generations: [Generation],
+    meanwhile: () async throws(IOError) -> Bool
+  ) async throws(IOError) -> Bool {
     selectorBitCount = UInt8(index.shardCount.trailingZeroBitCount)
     var pending: [CheckpointEntry] = []
     var shard: [IndexEntry] = []
@@ -72,6 +79,7 @@ final class CheckpointWriter {
         taken += slice.count
       }
       pending.removeFirst(taken)
+      guard try await meanwhile() else { return false }
     }
     if !pending.isEmpty {
       guard

@@ -45,27 +45,30 @@ extension Maintenance {
     let perSegment = Int(geometry.segmentPageCount.rawValue) - 1
     let needed = (pages + perSegment - 1) / perSegment
     guard freeSegments.count > reserve + needed else { return nil }
-    var taken: [PreparedSegment] = []
-    var predecessor = SegmentIndex.none
-    while taken.count < needed, let segment = takeFreeSegment() {
-      let generation = try await openSegment(
-        segment, stream: .checkpoint, predecessor: predecessor)
-      taken.append(
-        PreparedSegment(segment: segment, generation: generation, isReserve: false))
-      predecessor = segment
-    }
+    var free: [SegmentIndex] = []
+    while free.count < needed, let segment = takeFreeSegment() { free.append(segment) }
+    unpublishedCheckpoint = free
+    defer { unpublishedCheckpoint = [] }
+    let taken = try await openSegments(free, stream: .checkpoint, predecessor: .none)
     var generations = table.entries.map { item in
-      item.entry.state == .free || item.segment == position.unusedSegment
+      item.entry.state == .free || position.unusedSegments.contains(item.segment)
         ? Generation(0) : item.entry.generation
     }
     for segment in taken { generations[Int(segment.segment.rawValue)] = Generation(0) }
     let writer = CheckpointWriter(
       device: device, superblock: superblock, position: position, segments: taken,
       identifier: (superblock.checkpoint?.identifier ?? 0) + 1)
-    if taken.count == needed, await writer.write(index: index, generations: generations) {
+    if taken.count == needed,
+      try await writer.write(
+        index: index, generations: generations,
+        meanwhile: { () throws(IOError) in
+          try await self.supplyLog()
+          return self.freeSegments.count > self.reserve
+        })
+    {
       return writer
     }
-    try await freeAll(taken.map(\.segment))
+    try await giveUp(writer)
     return nil
   }
 
@@ -76,7 +79,7 @@ extension Maintenance {
   /// superblock is durable in at least three copies.
   private func publish(_ writer: CheckpointWriter) async throws(IOError) -> StoreError? {
     if let error = try await settle(through: nil) {
-      try await freeAll(writer.segments.map(\.segment))
+      try await giveUp(writer)
       return error
     }
     do throws(IOError) {
@@ -84,7 +87,7 @@ extension Maintenance {
     } catch {
       guard error.operation == .write else { throw error }
       health.logger.warning("a checkpoint was given up", metadata: ["error": "\(error)"])
-      try await freeAll(writer.segments.map(\.segment))
+      try await giveUp(writer)
       return nil
     }
     var changes: [(SegmentIndex, SegmentEntry)] = []
@@ -107,6 +110,13 @@ extension Maintenance {
     return nil
   }
 
+  /// Frees the segments of a checkpoint that will never count, and lets the log have them.
+  private func giveUp(_ writer: CheckpointWriter) async throws(IOError) {
+    unpublishedCheckpoint = []
+    try await freeAll(writer.segments.map(\.segment))
+    try await provideSegments()
+  }
+
   /// Gives the checkpoint up for its space: it is only a cache.
   ///
   /// DURABILITY: its segments are freed only when no copy of the superblock that could be elected
@@ -115,8 +125,10 @@ extension Maintenance {
     superblock.checkpoint = nil
     try await writeSuperblock()
     try await freeAll(
-      table.entries.filter { $0.entry.stream == .checkpoint && $0.entry.state != .free }
-        .map(\.segment))
+      table.entries.filter {
+        $0.entry.stream == .checkpoint && $0.entry.state != .free
+          && !unpublishedCheckpoint.contains($0.segment)
+      }.map(\.segment))
   }
 
   /// Finishes all work, marks the store clean and leaves nothing to recover.
@@ -167,8 +179,7 @@ extension Maintenance {
   static let checkpointAtCloseRecordCount = 200_000
 
   private func releaseUnusedSegments(_ end: LogEnd) async throws(IOError) {
-    var unused: [SegmentIndex] = []
-    if let next = log.takeNext() { unused.append(next.segment) }
+    var unused = log.takeReady().map(\.segment)
     if let segment = end.segment, end.lastFramePage == 0 { unused.append(segment) }
     try await freeAll(unused)
   }

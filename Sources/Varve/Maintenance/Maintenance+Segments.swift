@@ -12,32 +12,48 @@ extension Maintenance {
       checksum: Checksum(uuid: superblock.uuid))
   }
 
-  /// Seals what the log has finished, oldest first.
+  /// Seals what the log has finished, all of it together: a busy log finishes segments faster than
+  /// one after the other could be flushed.
   ///
-  /// DURABILITY: flush of all frames, then the summary, then its flush, then the table: the table
-  /// never calls a segment sealed whose frames a crash could still lose.
+  /// DURABILITY: flush of all frames, then the summaries, then their flush, then the table: the
+  /// table never calls a segment sealed whose frames a crash could still lose.
   func sealFinishedSegments() async throws(IOError) {
-    while let finished = log.firstFinished {
-      if try await settle(through: finished.lastFrameIdentifier) != nil { return }
+    while let last = log.finishedSegments.last {
+      if try await settle(through: last.lastFrameIdentifier) != nil { return }
       // A write may have failed meanwhile and the frames moved away.
-      guard log.firstFinished?.segment == finished.segment,
-        log.firstFinished?.lastFrameIdentifier == finished.lastFrameIdentifier
-      else { return }
-      var entry = table[finished.segment]
-      entry.state = .sealed
-      entry.endPageCount = finished.endPageCount
-      entry.hasSummary = false
-      do throws(IOError) {
-        counters.add(counters.metadataBytes, try await sealer.writeSummary(of: finished))
-        entry.hasSummary = true
-      } catch {
-        if error.operation == .flush { throw error }
-        health.logger.error("a summary was not written", metadata: ["error": "\(error)"])
+      let finished = log.finishedSegments.prefix {
+        $0.lastFrameIdentifier <= last.lastFrameIdentifier
       }
-      try await updateTable([(finished.segment, entry)])
-      log.dropFirstFinished()
-      if segments.liveRecordCount(of: finished.segment) == 0 { log.noteDeadSegment() }
+      guard finished.last?.segment == last.segment,
+        finished.last?.lastFrameIdentifier == last.lastFrameIdentifier
+      else { return }
+      var changes: [(SegmentIndex, SegmentEntry)] = []
+      for segment in finished {
+        try await provideSegments()
+        changes.append((segment.segment, await sealedEntry(of: segment)))
+      }
+      if let error = await device.flush() { throw error }
+      try await updateTable(changes)
+      log.dropFirstFinished(finished.count)
+      if finished.contains(where: { segments.liveRecordCount(of: $0.segment) == 0 }) {
+        log.noteDeadSegment()
+      }
     }
+  }
+
+  /// Writes the summary of a finished segment and returns what the table will say of it.
+  private func sealedEntry(of finished: FinishedSegment) async -> SegmentEntry {
+    var entry = table[finished.segment]
+    entry.state = .sealed
+    entry.endPageCount = finished.endPageCount
+    entry.hasSummary = false
+    do throws(IOError) {
+      counters.add(counters.metadataBytes, try await sealer.writeSummary(of: finished))
+      entry.hasSummary = true
+    } catch {
+      health.logger.error("a summary was not written", metadata: ["error": "\(error)"])
+    }
+    return entry
   }
 
   /// Frees sealed segments in which nothing is live.
@@ -134,8 +150,7 @@ extension Maintenance {
     }
     try await updateTable(changes)
     userOrder.removeAll { plan.abandoned.contains($0) }
-    var targets: [PreparedSegment] = []
-    if let next = log.takeNext() { targets.append(next) }
+    var targets = log.takeReady()
     let pagesPerSegment = max(
       1, Int(superblock.geometry.framePageLimit(summaryPages: PageCount(1)).rawValue) / 2)
     while targets.count < 1 + plan.pageCount / pagesPerSegment, let free = takeFreeSegment() {

@@ -39,11 +39,14 @@ final class Maintenance: @unchecked Sendable {
   let options: StoreOptions
   let hashKey: HashKey
   let adjustMemory: @Sendable () -> Void
+  private let thread: WorkerThread
 
   var superblock: Superblock
   var table: SegmentTable
   /// Segments that may be put to use, the next one last.
   var freeSegments: [SegmentIndex] = []
+  /// Segments of a checkpoint that is being written and does not count yet.
+  var unpublishedCheckpoint: [SegmentIndex] = []
   /// Segments of the user stream in the order of the log, free ones excluded.
   var userOrder: [SegmentIndex]
   /// Rewrites since the store was opened: a device that fails everywhere is given up.
@@ -56,12 +59,13 @@ final class Maintenance: @unchecked Sendable {
   private var timer: Task<Void, Never>?
 
   init(
-    device: any BlockDevice, environment: StoreEnvironment, log: LogAppender,
-    hashKey: HashKey, options: StoreOptions, superblock: Superblock, table: SegmentTable,
-    userOrder: [SegmentIndex], adjustMemory: @escaping @Sendable () -> Void
+    device: any BlockDevice, environment: StoreEnvironment, thread: WorkerThread,
+    log: LogAppender, hashKey: HashKey, options: StoreOptions, superblock: Superblock,
+    table: SegmentTable, userOrder: [SegmentIndex], adjustMemory: @escaping @Sendable () -> Void
   ) {
     self.device = device
     self.environment = environment
+    self.thread = thread
     self.log = log
     index = log.index
     segments = log.segments
@@ -111,12 +115,19 @@ final class Maintenance: @unchecked Sendable {
 
   /// Begins to run.
   func start() {
-    task.withLock { $0 = Task { await run() } }
+    let work = Task(executorPreference: thread) {
+      await self.run()
+      self.thread.stop()
+    }
+    task.withLock { $0 = work }
     signal.raise()
   }
 
   /// Waits until the task has ended, which it does once closed or abandoned.
   func join() async { await task.withLock { $0 }?.value }
+
+  /// Waits, blocking, until the thread of the task has ended, which it does with the task.
+  func joinThread() { thread.join() }
 
   /// Runs until closed or abandoned.
   private func run() async {
@@ -154,15 +165,13 @@ final class Maintenance: @unchecked Sendable {
     do throws(IOError) {
       if let plan = log.rewritePlan() { try await rewrite(plan) }
       guard !log.isPoisoned else { return }
-      try await reserveSequences()
-      try await provideSegment()
-      try await sealFinishedSegments()
+      try await supplyLog()
       // What a full store has deleted or overwritten is dead only once that is durable.
       if freeSegments.count <= reserve, log.hasPendingDeaths {
         _ = try await settle(through: nil)
       }
       try await freeDeadSegments()
-      try await provideSegment()
+      try await provideSegments()
       if isCheckpointDue, let error = await writeCheckpoint() {
         health.logger.warning("a checkpoint was not written", metadata: ["error": "\(error)"])
       }
@@ -172,6 +181,13 @@ final class Maintenance: @unchecked Sendable {
     adjustMemory()
     log.resumeSpaceWaiters()
     armTimer()
+  }
+
+  /// What writers wait for, so what takes long calls this in between.
+  func supplyLog() async throws(IOError) {
+    try await reserveSequences()
+    try await provideSegments()
+    try await sealFinishedSegments()
   }
 
   /// Extends the range of sequence numbers before it is used up.
@@ -221,36 +237,54 @@ final class Maintenance: @unchecked Sendable {
   func openSegment(
     _ segment: SegmentIndex, stream: StreamKind, predecessor: SegmentIndex
   ) async throws(IOError) -> Generation {
-    let generation = Generation(table[segment].generation.rawValue + 1)
-    try await updateTable([
-      (
-        segment,
-        SegmentEntry(
-          state: .open, stream: stream, generation: generation, predecessor: predecessor)
-      )
-    ])
-    segments.setGeneration(generation, of: segment)
-    return generation
+    try await openSegments([segment], stream: stream, predecessor: predecessor)[0].generation
   }
 
-  /// Keeps one segment ready for the log.
-  func provideSegment() async throws(IOError) {
-    if freeSegments.count <= reserve, superblock.checkpoint != nil,
-      !log.hasNextSegment(forPuts: true)
-    {
+  /// Opens free segments, each the successor of the one before.
+  func openSegments(
+    _ free: [SegmentIndex], stream: StreamKind, predecessor: SegmentIndex
+  ) async throws(IOError) -> [PreparedSegment] {
+    var predecessor = predecessor
+    var changes: [(SegmentIndex, SegmentEntry)] = []
+    for segment in free {
+      let generation = Generation(table[segment].generation.rawValue + 1)
+      let entry = SegmentEntry(
+        state: .open, stream: stream, generation: generation, predecessor: predecessor)
+      changes.append((segment, entry))
+      predecessor = segment
+    }
+    try await updateTable(changes)
+    return changes.map { segment, entry in
+      segments.setGeneration(entry.generation, of: segment)
+      return PreparedSegment(segment: segment, generation: entry.generation, isReserve: false)
+    }
+  }
+
+  /// Keeps segments ready for the log: one where free ones are few, or several, so that one flush
+  /// makes them all durable and a writer hardly ever waits for it.
+  func provideSegments() async throws(IOError) {
+    if freeSegments.count <= reserve, superblock.checkpoint != nil, !log.hasSegmentForPuts {
       try await dropCheckpoint()
     }
+    // A checkpoint that is being written is given up before the reserve is touched.
+    guard unpublishedCheckpoint.isEmpty || freeSegments.count > reserve else { return }
     let hasRoomForPuts = freeSegments.count > reserve
-    if log.needsSegment {
-      // One stays back for records whose write fails.
-      if freeSegments.count > 1, let segment = takeFreeSegment() {
-        let generation = try await openSegment(
-          segment, stream: .user, predecessor: userOrder.last ?? .none)
-        userOrder.append(segment)
-        log.provide(
+    let limit = max(1, min(4, (freeSegments.count - reserve) / 16))
+    let wantedCount = log.wantedSegmentCount(upTo: limit)
+    var taken: [SegmentIndex] = []
+    // One stays back for records whose write fails.
+    while taken.count < wantedCount, freeSegments.count > 1, let segment = takeFreeSegment() {
+      taken.append(segment)
+    }
+    if !taken.isEmpty {
+      let opened = try await openSegments(
+        taken, stream: .user, predecessor: userOrder.last ?? .none)
+      userOrder += taken
+      log.provide(
+        opened.map {
           PreparedSegment(
-            segment: segment, generation: generation, isReserve: !hasRoomForPuts))
-      }
+            segment: $0.segment, generation: $0.generation, isReserve: !hasRoomForPuts)
+        })
     }
     let isFull = log.noteSpace(
       hasRoomForPuts: freeSegments.count >= reserve, isExhausted: freeSegments.count <= 1)
@@ -261,7 +295,7 @@ final class Maintenance: @unchecked Sendable {
   private func armTimer() {
     guard log.hasQuietWork, !log.isTimerArmed.exchange(true, ordering: .acquiringAndReleasing)
     else { return }
-    timer = Task { [log, environment, signal] in
+    timer = Task(executorPreference: thread) { [log, environment, signal] in
       while log.hasQuietWork {
         let before = log.activityCount
         await environment.sleep(Maintenance.quietNanoseconds)

@@ -21,39 +21,44 @@ struct SegmentSealer {
     return PageIndex(first + start + UInt64(ordinal))
   }
 
-  /// Writes both copies and flushes.
+  /// Writes both copies; the caller flushes.
   ///
   /// DURABILITY: called only when a flush has covered every frame of the segment and all frames of
   /// the stream before it, so a summary never names what a crash could still lose.
   /// - Returns: bytes written.
   func writeSummary(of finished: FinishedSegment) async throws(IOError) -> Int {
     var builder = finished.summary
+    let first = copy(0, of: finished, &builder)
+    let second = copy(1, of: finished, &builder)
     let pageCount = Int(builder.pageCount.rawValue)
+    async let firstFailure = device.write(pageCount, pagesAt: first.page, from: first.buffer)
+    async let secondFailure = device.write(pageCount, pagesAt: second.page, from: second.buffer)
+    let failures = (await firstFailure, await secondFailure)
+    if let error = failures.0 ?? failures.1 { throw error }
+    return 2 * pageCount * Limits.pageByteCount
+  }
+
+  /// The sealed pages of one copy, and where they go.
+  private func copy(
+    _ copy: Int, of finished: FinishedSegment, _ builder: inout SummaryBuilder
+  ) -> (buffer: PageBuffer, page: PageIndex) {
+    let pageCount = builder.pageCount
     let facts = SummaryFacts(
       recordCount: builder.recordCount, endPageCount: finished.endPageCount,
-      summaryPageCount: PageCount(UInt32(pageCount)),
-      lastFrameChecksum: finished.lastFrameChecksum, firstSequence: builder.firstSequence,
-      lastSequence: builder.lastSequence, stream: .user)
-    let buffer = PageBuffer(pageCount: pageCount)
-    for copy in 0..<2 {
-      for ordinal in 0..<pageCount {
-        let page = SegmentSealer.page(
-          ordinal, copy: copy, summaryPageCount: facts.summaryPageCount, of: finished.segment,
-          in: geometry)
-        buffer.withMutablePage(ordinal) { bytes in
-          builder.copyPage(ordinal, into: &bytes)
-          SummaryPage.seal(
-            &bytes, facts: facts, ordinal: UInt32(ordinal), at: page,
-            generation: finished.generation, segment: finished.segment, uuid: uuid,
-            checksum: checksum)
-        }
+      summaryPageCount: pageCount, lastFrameChecksum: finished.lastFrameChecksum,
+      firstSequence: builder.firstSequence, lastSequence: builder.lastSequence, stream: .user)
+    let first = SegmentSealer.page(
+      0, copy: copy, summaryPageCount: pageCount, of: finished.segment, in: geometry)
+    let buffer = PageBuffer(pageCount: Int(pageCount.rawValue))
+    for ordinal in 0..<Int(pageCount.rawValue) {
+      buffer.withMutablePage(ordinal) { bytes in
+        builder.copyPage(ordinal, into: &bytes)
+        SummaryPage.seal(
+          &bytes, facts: facts, ordinal: UInt32(ordinal),
+          at: PageIndex(first.rawValue + UInt64(ordinal)), generation: finished.generation,
+          segment: finished.segment, uuid: uuid, checksum: checksum)
       }
-      let first = SegmentSealer.page(
-        0, copy: copy, summaryPageCount: facts.summaryPageCount, of: finished.segment,
-        in: geometry)
-      if let error = await device.write(pageCount, pagesAt: first, from: buffer) { throw error }
     }
-    if let error = await device.flush() { throw error }
-    return 2 * pageCount * Limits.pageByteCount
+    return (buffer, first)
   }
 }

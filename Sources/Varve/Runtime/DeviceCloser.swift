@@ -16,12 +16,22 @@ enum DeviceCloser {
     }
   }
 
-  /// Closes the device and returns when it is closed.
-  static func close(_ device: any BlockDevice) async {
-    await suspend { (waiter: Waiter<Void>) in close(device) { waiter.resume(()) } }
+  /// Closes the device and returns when it is closed, and `then`, which may block, has ended.
+  static func close(
+    _ device: any BlockDevice, then: @escaping @Sendable () -> Void = {}
+  ) async {
+    await suspend { (waiter: Waiter<Void>) in
+      begin(closing: device) {
+        then()
+        waiter.resume(())
+      }
+    }
   }
 
-  static func close(_ device: any BlockDevice, completion: @escaping @Sendable () -> Void) {
+  /// Closes the device, then calls `completion`, which may block; returns at once.
+  static func begin(
+    closing device: any BlockDevice, completion: @escaping @Sendable () -> Void
+  ) {
     let work = Work(device: device, completion: completion)
     var thread = pthread_t()
     // SAFETY: the thread takes the retained object over.

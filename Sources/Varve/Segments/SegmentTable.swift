@@ -72,25 +72,21 @@ struct SegmentTable {
   private mutating func write(
     _ ordinals: [Int], on device: any BlockDevice
   ) async throws(IOError) -> Int {
-    let buffer = PageBuffer(pageCount: 1)
+    let buffer = PageBuffer(pageCount: 2)
     for ordinal in ordinals {
       pages[ordinal].version += 1
       let page = pages[ordinal]
-      var failure: IOError?
-      var writtenCount = 0
-      for copy in 0..<2 {
-        let target = geometry.tablePage(ordinal, copy: copy, slot: page.slot)
-        buffer.withMutablePage(0) {
+      let targets = (0..<2).map { geometry.tablePage(ordinal, copy: $0, slot: page.slot) }
+      for (copy, target) in targets.enumerated() {
+        buffer.withMutablePage(copy) {
           page.encode(into: &$0, at: target, uuid: uuid, checksum: checksum)
         }
-        if let error = await device.write(1, pagesAt: target, from: buffer) {
-          failure = error
-        } else {
-          writtenCount += 1
-        }
       }
+      async let first = device.write(1, pagesAt: targets[0], from: buffer)
+      async let second = device.write(1, pagesAt: targets[1], from: buffer, bufferPage: 1)
+      let failures = (await first, await second)
       // One copy carries the state; with none, nothing may rely on it.
-      if writtenCount == 0, let failure { throw failure }
+      if failures.0 != nil, let failure = failures.1 { throw failure }
     }
     if let error = await device.flush() { throw error }
     return ordinals.count * 2 * Limits.pageByteCount
