@@ -134,7 +134,7 @@ extension StoreCore {
         }
       } catch {
         guard isConfirmed(read.location, &lookup) else { return nil }
-        throw corrupt(read.location)
+        throw corrupt(read.location, lookup.target)
       }
       guard let accepted = try accept(record, at: read.location, key: key, &lookup) else {
         return nil
@@ -177,25 +177,33 @@ extension StoreCore {
 
   /// In a store with damage of unknown extent: throws where a newer version may have been lost.
   func requireUnsuspicious(sequence: UInt64?) throws(StoreError) {
-    guard let suspect else { return }
+    guard let suspect, !options.allowSuspectReads else { return }
     if let sequence, sequence >= suspect.ceiling.rawValue { return }
     throw StoreError(
       .suspect,
       "damage of the log may have taken a newer version of this key (below sequence "
-        + "\(suspect.ceiling.rawValue)); see `kvctl check`")
+        + "\(suspect.ceiling.rawValue)); `allowSuspectReads`, as `kvctl dump --allow-degraded` uses "
+        + "it, reads what is left")
   }
 
-  private func corrupt(_ location: RecordLocation) -> StoreError {
+  /// An error that names the place and, where the caller cannot know the key, its digest.
+  private func corrupt(_ location: RecordLocation, _ target: Target? = nil) -> StoreError {
     counters.add(counters.corruptReads)
     let byteOffset = location.page.rawValue * UInt64(Limits.pageByteCount)
     health.logger.error(
       "a record is damaged", metadata: ["byteOffset": "\(byteOffset)"])
     health.setDegraded()
     health.report(.corruptionFound(byteOffset: byteOffset))
+    var owner = "this key's value"
+    if case .fingerprint(let fingerprint, _) = target {
+      let digits = String(fingerprint, radix: 16)
+      let digest = String(repeating: "0", count: 16 - digits.count) + digits
+      owner = "the value of the key with digest \(digest)"
+    }
     return StoreError(
       .corrupt,
-      "the page that holds this key's value is damaged; other keys are unaffected. Writing or "
-        + "deleting the key heals it", byteOffset: byteOffset)
+      "the page that holds \(owner) is damaged; other keys are unaffected. Writing or deleting "
+        + "the key heals it", byteOffset: byteOffset)
   }
 
   /// The values of many keys: every read that is needed is in flight before the first is awaited.
@@ -263,22 +271,21 @@ extension StoreCore {
     if let failure { throw failure }
   }
 
-  /// The records under some fingerprints of a shard, for iteration.
+  /// The records under some fingerprints of a shard, for iteration: each a success or a failure of
+  /// its own, so that a damaged one does not hide the others.
   func read(
     fingerprints: [UInt64], inShard shard: Int
-  ) async throws(StoreError) -> [Record] {
+  ) async -> [Result<Record, StoreError>] {
     var pending: [(lookup: Lookup, read: RecordRead)] = []
     var submissions: [IORequest] = []
-    var records: [Record] = []
-    var failure: StoreError?
+    var results: [Result<Record, StoreError>] = []
     for fingerprint in fingerprints {
       var lookup = Lookup(target: .fingerprint(fingerprint, shard: shard))
-      // An error must not keep the reads that others may already share from being submitted.
       do throws(StoreError) {
         search: while true {
           switch try stepOfIteration(&lookup) {
           case .found(let record):
-            records.append(record.record)
+            results.append(.success(record.record))
             break search
           case .absent: break search
           case .moved: continue
@@ -289,7 +296,7 @@ extension StoreCore {
           }
         }
       } catch {
-        failure = failure ?? error
+        results.append(.failure(error))
       }
     }
     device.submit(contentsOf: submissions)
@@ -298,13 +305,12 @@ extension StoreCore {
       do throws(StoreError) {
         let first = try take(await item.read.wait(), item.read, &lookup, key: nil)
         let record = if let first { first } else { try await fetch(lookup.target, key: nil) }
-        if let record { records.append(record.record) }
+        if let record { results.append(.success(record.record)) }
       } catch {
-        failure = failure ?? error
+        results.append(.failure(error))
       }
     }
-    if let failure { throw failure }
-    return records
+    return results
   }
 
   /// In an iteration a tombstone is no reason for suspicion: the key is simply not there.

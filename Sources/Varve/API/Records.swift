@@ -14,8 +14,8 @@ public struct Records: AsyncSequence, Sendable {
     private var shard = 0
     private var entries: [IndexEntry] = []
     private var entriesTaken = 0
-    private var records: [Record] = []
-    private var recordsTaken = 0
+    private var results: [Result<Record, StoreError>] = []
+    private var resultsTaken = 0
 
     init(store: Store) { self.store = store }
 
@@ -23,14 +23,14 @@ public struct Records: AsyncSequence, Sendable {
     ///
     /// Cost: for each 64 records, one round of reads that are in flight together; what is cached is
     /// not read. Cancellation is honoured at once, also while a read is in flight.
-    /// - Throws: `corrupt`, `suspect`, `io`, `closed`, `cancelled`; a later call goes on with the
-    ///   next 64 records.
+    /// - Throws: `corrupt`, `suspect` and `io` for one record, and a later call goes on with the
+    ///   next: every record that can be read is met. `closed`, `cancelled`.
     public mutating func next() async throws(StoreError) -> Record? {
-      while recordsTaken == records.count {
-        guard try await fill() else { return nil }
+      while resultsTaken == results.count {
+        guard await fill() else { return nil }
       }
-      defer { recordsTaken += 1 }
-      return records[recordsTaken]
+      defer { resultsTaken += 1 }
+      return try results[resultsTaken].get()
     }
 
     /// The next record, or nil at the end, in the isolation of the loop.
@@ -42,7 +42,7 @@ public struct Records: AsyncSequence, Sendable {
       try await next()
     }
 
-    private mutating func fill() async throws(StoreError) -> Bool {
+    private mutating func fill() async -> Bool {
       let core = store.core
       if entriesTaken == entries.count {
         guard shard < core.index.shardCount else { return false }
@@ -54,9 +54,9 @@ public struct Records: AsyncSequence, Sendable {
       let end = Swift.min(entriesTaken + Records.readsInFlight, entries.count)
       let fingerprints = entries[entriesTaken..<end].map(\.fingerprint)
       entriesTaken = end
-      records = []
-      recordsTaken = 0
-      records = try await core.read(fingerprints: fingerprints, inShard: shard - 1)
+      results = []
+      resultsTaken = 0
+      results = await core.read(fingerprints: fingerprints, inShard: shard - 1)
       return true
     }
   }

@@ -28,6 +28,10 @@ public struct RecoveryReport: Hashable, Sendable {
   public var usedCheckpoint = false
   /// Seconds that recovery took.
   public var durationSeconds = 0.0
+  /// Where damage of unknown extent was found: a key whose newest surviving record has a sequence
+  /// number below this, or that has none, may have had a newer one. Reads of it fail with
+  /// `suspect`, unless `StoreOptions.allowSuspectReads` says otherwise.
+  public var suspectCeiling: UInt64?
   /// What was found damaged, in words that name structures and places, never keys.
   public var findings: [String] = []
 

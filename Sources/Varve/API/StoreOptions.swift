@@ -23,6 +23,10 @@ public struct StoreOptions: Sendable {
   /// Opens a store with damage of unknown extent, for reading only: reads that the damage may have
   /// touched fail with `suspect`.
   public var allowDegraded: Bool
+  /// Lets reads of a degraded store answer what would fail with `suspect`: the newest version that
+  /// survives, or nil, though a newer one may have been lost. `RecoveryReport.suspectCeiling` tells
+  /// which answers those are.
+  public var allowSuspectReads: Bool
   /// Seconds to wait while another process holds the store, as in a rolling restart; 0 or less
   /// fails at once.
   public var waitForLockSeconds: Double
@@ -52,8 +56,8 @@ public struct StoreOptions: Sendable {
   /// Sets the options.
   public init(
     memoryBudget: Int? = nil, readOnly: Bool = false, allowDegraded: Bool = false,
-    waitForLockSeconds: Double = 0, engine: IOEngineChoice = .automatic,
-    contextCount: Int? = nil, cacheEnabled: Bool = true, compression: Bool = true,
+    allowSuspectReads: Bool = false, waitForLockSeconds: Double = 0,
+    engine: IOEngineChoice = .automatic, contextCount: Int? = nil, cacheEnabled: Bool = true, compression: Bool = true,
     allowBufferedIO: Bool = false, recoveryTimeTargetSeconds: Double = 1,
     logger: Logger = Logger(label: "varve"), metricsFactory: (any MetricsFactory)? = nil,
     recoveryProgress: (@Sendable (RecoveryProgress) -> Void)? = nil
@@ -61,6 +65,7 @@ public struct StoreOptions: Sendable {
     self.memoryBudget = memoryBudget
     self.readOnly = readOnly
     self.allowDegraded = allowDegraded
+    self.allowSuspectReads = allowSuspectReads
     self.waitForLockSeconds = waitForLockSeconds
     self.engine = engine
     self.contextCount = contextCount

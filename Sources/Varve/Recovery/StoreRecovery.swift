@@ -79,7 +79,10 @@ struct StoreRecovery {
       replay.suspect = SuspectRange(ceiling: SequenceNumber(UInt64.max))
     }
     let segments = directory(recoveredTable, index.index, &replay, &report)
-    if replay.suspect != nil { report.outcome = .degraded }
+    if let suspect = replay.suspect {
+      report.outcome = .degraded
+      report.suspectCeiling = suspect.ceiling.rawValue
+    }
     report.durationSeconds = Double(environment.monotonicNanoseconds() - start) / 1e9
     return RecoveredStore(
       superblock: superblock, table: recoveredTable, index: index.index, segments: segments,

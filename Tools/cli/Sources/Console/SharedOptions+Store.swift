@@ -6,10 +6,13 @@ extension SharedOptions {
   /// A recovered or degraded open is reported on standard error; the exit code stays the command's.
   /// - Throws: what opening, `body` or closing throws.
   public func withStore<Result>(
-    _ path: String, readOnly: Bool, allowDegraded: Bool = false, reportsOpen: Bool = true,
+    _ path: String, readOnly: Bool, allowDegraded: Bool = false,
+    allowSuspectReads: Bool = false, reportsOpen: Bool = true,
     _ body: (Store) async throws -> Result
   ) async throws -> Result {
-    let store = try await openStore(path, readOnly: readOnly, allowDegraded: allowDegraded)
+    let store = try await openStore(
+      path, readOnly: readOnly, allowDegraded: allowDegraded,
+      allowSuspectReads: allowSuspectReads)
     if reportsOpen { report(store.recoveryReport) }
     let result: Result
     do {
@@ -31,11 +34,14 @@ extension SharedOptions {
   ///
   /// - Throws: why it cannot be opened.
   public func openStore(
-    _ path: String, readOnly: Bool, allowDegraded: Bool = false
+    _ path: String, readOnly: Bool, allowDegraded: Bool = false,
+    allowSuspectReads: Bool = false
   ) async throws(ToolError) -> Store {
     let meter = ProgressMeter("recovering", isShown: showsProgress)
     defer { meter.finish() }
-    let options = storeOptions(readOnly: readOnly, allowDegraded: allowDegraded) { progress in
+    let options = storeOptions(
+      readOnly: readOnly, allowDegraded: allowDegraded, allowSuspectReads: allowSuspectReads
+    ) { progress in
       meter.update(byteCountDone: progress.byteCountDone, byteCount: progress.byteCount)
     }
     do {

@@ -73,7 +73,7 @@ public struct SharedOptions: ParsableArguments {
 
   /// How the store is opened.
   public func storeOptions(
-    readOnly: Bool, allowDegraded: Bool = false,
+    readOnly: Bool, allowDegraded: Bool = false, allowSuspectReads: Bool = false,
     recoveryProgress: (@Sendable (RecoveryProgress) -> Void)? = nil
   ) -> StoreOptions {
     let engineChoice: IOEngineChoice =
@@ -88,8 +88,9 @@ public struct SharedOptions: ParsableArguments {
     }
     return StoreOptions(
       memoryBudget: memoryBudget.map { Int(clamping: $0.byteCount) }, readOnly: readOnly,
-      allowDegraded: allowDegraded, waitForLockSeconds: wait, engine: engineChoice,
-      contextCount: shards, logger: logger, recoveryProgress: recoveryProgress)
+      allowDegraded: allowDegraded, allowSuspectReads: allowSuspectReads,
+      waitForLockSeconds: wait, engine: engineChoice, contextCount: shards, logger: logger,
+      recoveryProgress: recoveryProgress)
   }
 
   /// Prints a remark on standard error, unless asked for quiet.

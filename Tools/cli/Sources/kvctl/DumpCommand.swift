@@ -13,7 +13,9 @@ struct DumpCommand: AsyncParsableCommand {
         kvctl dump old.varve | kvctl load new.varve --jsonl -
 
       A line is {"keyB64":"…","valueB64":"…","seq":N}; the order means nothing. The memory taken
-      does not grow with the store.
+      does not grow with the store. A record that cannot be read is named on standard error, the
+      others are written, and the exit code is 20. After damage of unknown extent,
+      --allow-degraded writes what is left: a line with "suspect":true may be an older version.
       """)
 
   @Argument(help: "STORE") var arguments: [String] = []
@@ -26,19 +28,41 @@ struct DumpCommand: AsyncParsableCommand {
     let isShown = !ByteOutput.standard.isTerminal && shared.showsProgress
     let meter = ProgressMeter("dumping", isShown: isShown)
     defer { meter.finish() }
-    try await shared.withStore(path, readOnly: true, allowDegraded: allowDegraded) { store in
-      var byteCount: UInt64 = 0
-      var recordCount = 0
-      for try await record in store.records {
-        try ByteOutput.standard.writeLine([
-          "keyB64": .string(Base64.encode(record.key)),
-          "valueB64": .string(Base64.encode(record.value)), "seq": .count(record.sequence),
-        ])
-        recordCount += 1
-        byteCount += UInt64(record.key.count + record.value.count)
-        meter.update(byteCountDone: byteCount, itemCount: recordCount, items: "records")
-      }
+    try await shared.withStore(
+      path, readOnly: true, allowDegraded: allowDegraded, allowSuspectReads: allowDegraded
+    ) { store in
+      let tally = try await write(store, meter)
       try ByteOutput.standard.flush()
+      if let error = tally.error { throw error }
+    }
+  }
+
+  /// Writes every record that can be read.
+  private func write(_ store: Store, _ meter: ProgressMeter) async throws -> DumpTally {
+    var tally = DumpTally()
+    let suspectCeiling = store.recoveryReport.suspectCeiling ?? 0
+    var records = store.records.makeAsyncIterator()
+    while true {
+      let record: Record
+      do throws(StoreError) {
+        guard let next = try await records.next() else { return tally }
+        record = next
+      } catch {
+        guard DumpTally.isDamage(error) else { throw error }
+        if !shared.json { shared.remark(error.message) }
+        tally.add(error)
+        continue
+      }
+      let isSuspect = record.sequence < suspectCeiling
+      let line: JSONValue = [
+        "keyB64": .string(Base64.encode(record.key)),
+        "valueB64": .string(Base64.encode(record.value)), "seq": .count(record.sequence),
+      ]
+      try ByteOutput.standard.writeLine(
+        isSuspect ? line.adding([JSONValue.Member("suspect", true)]) : line)
+      tally.add(record, isSuspect: isSuspect)
+      meter.update(
+        byteCountDone: tally.byteCount, itemCount: tally.recordCount, items: "records")
     }
   }
 }
