@@ -182,8 +182,8 @@ extension StoreCore {
     throw StoreError(
       .suspect,
       "damage of the log may have taken a newer version of this key (below sequence "
-        + "\(suspect.ceiling.rawValue)); `allowSuspectReads`, as `kvctl dump --allow-degraded` uses "
-        + "it, reads what is left")
+        + "\(suspect.ceiling.rawValue)); `allowSuspectReads`, which `kvctl dump --allow-degraded` "
+        + "sets, reads what is left")
   }
 
   /// An error that names the place and, where the caller cannot know the key, its digest.

@@ -217,9 +217,6 @@ import VarveTesting
       #expect(code == .usage, "\(byteCount) \(segmentByteCount ?? 0)")
       device.close()
     }
-    let nowhere = "/var/tmp/varve-\(UInt64.random(in: 0...(.max)))"
-    let code = await API.code { try await Store.create(path: nowhere, options: FormatOptions()) }
-    #expect(code == .usage)
     let device = RAMDevice(byteCount: 2 << 20)
     let options = FormatOptions(label: String(repeating: "x", count: 65))
     #expect(await API.code { try await Store.format(device: device, options: options) } == .usage)

@@ -57,7 +57,7 @@ import VarveIO
       failureCount.add(1)
       return .fail
     }
-    while !store.core.log.hasNextSegment(forPuts: true) { await Task.yield() }
+    while !store.core.log.hasSegmentForPuts { await Task.yield() }
     let freeCount = store.statistics.freeSegmentCount
     try await store.checkpoint()
     #expect(failureCount.value == 1)

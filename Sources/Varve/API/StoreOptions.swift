@@ -57,9 +57,10 @@ public struct StoreOptions: Sendable {
   public init(
     memoryBudget: Int? = nil, readOnly: Bool = false, allowDegraded: Bool = false,
     allowSuspectReads: Bool = false, waitForLockSeconds: Double = 0,
-    engine: IOEngineChoice = .automatic, contextCount: Int? = nil, cacheEnabled: Bool = true, compression: Bool = true,
-    allowBufferedIO: Bool = false, recoveryTimeTargetSeconds: Double = 1,
-    logger: Logger = Logger(label: "varve"), metricsFactory: (any MetricsFactory)? = nil,
+    engine: IOEngineChoice = .automatic, contextCount: Int? = nil, cacheEnabled: Bool = true,
+    compression: Bool = true, allowBufferedIO: Bool = false,
+    recoveryTimeTargetSeconds: Double = 1, logger: Logger = Logger(label: "varve"),
+    metricsFactory: (any MetricsFactory)? = nil,
     recoveryProgress: (@Sendable (RecoveryProgress) -> Void)? = nil
   ) {
     self.memoryBudget = memoryBudget

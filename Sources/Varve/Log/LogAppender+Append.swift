@@ -157,7 +157,7 @@ extension LogAppender {
     if state.isFull || state.isExhausted { actions.needsMaintenance = true }
     // Each turn closes a frame or a segment, so three suffice; more would be a bug.
     for _ in 0..<4 {
-      if wants, state.current?.isReserve == true { return .failed(fullError()) }
+      if wants, state.current?.isReserve == true { return full(state, &actions) }
       if let frame = state.openFrame {
         if fits(records, in: frame, state) { return .ready(frame) }
         closeOpenFrame(&state)
@@ -181,10 +181,10 @@ extension LogAppender {
       }
       guard let next = state.ready.first else {
         actions.needsMaintenance = true
-        let isStuck = wants ? state.isFull : state.isExhausted && !state.hasSpaceToCome
-        return isStuck ? .failed(fullError()) : .mustWait(.maintenance)
+        let isStuck = wants ? state.isFull : state.isExhausted
+        return isStuck ? full(state, &actions) : .mustWait(.maintenance)
       }
-      if wants, next.isReserve { return .failed(fullError()) }
+      if wants, next.isReserve { return full(state, &actions) }
       state.ready.removeFirst()
       enter(next, &state)
       actions.needsMaintenance = true
@@ -204,11 +204,18 @@ extension LogAppender {
         additionalRecordCount: records.count, in: geometry)
   }
 
-  private func fullError() -> StoreError {
-    StoreError(
-      .full,
-      "no segment is free for writes; deletes still work, and writes resume when whole segments "
-        + "have nothing live left. Delete or overwrite keys, or use a larger store")
+  /// What a writer gets where no segment is free for it: it waits while segments are being sealed
+  /// or freed, so that overwriting few keys never answers `full`.
+  private func full(_ state: borrowing LogState, _ actions: inout LogActions) -> Room {
+    guard !state.hasSpaceToCome else {
+      actions.needsMaintenance = true
+      return .mustWait(.maintenance)
+    }
+    return .failed(
+      StoreError(
+        .full,
+        "no segment is free for writes; deletes still work, and writes resume when whole segments "
+          + "have nothing live left. Delete or overwrite keys, or use a larger store"))
   }
 
   /// Goes on in a fresh segment. The one before it waits to be sealed.
