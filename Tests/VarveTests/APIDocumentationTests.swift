@@ -2,8 +2,10 @@ import CoreMetrics
 import Foundation
 import Synchronization
 import Testing
-import Varve
+import VarveIO
 import VarveTesting
+
+@testable import Varve
 
 /// That the catalogue says what the code does.
 @Suite struct APIDocumentationTests {
@@ -74,6 +76,17 @@ import VarveTesting
         #expect(page.contains("| ``\(type)/\(label)`` |"), "\(type).\(label)")
       }
     }
+  }
+
+  @Test func theBoundsOnThePageAreThoseOfTheCode() throws {
+    let page = try page("Configuration")
+    let buffers = MemoryPlan.bufferByteBounds
+    #expect(
+      page.contains(
+        "- write buffers: an eighth, from \(buffers.lowerBound >> 20) to "
+          + "\(buffers.upperBound >> 20) MiB;"))
+    #expect(page.contains("| 1 to \(DeviceOptions.maximumContextCount), else `usage` |"))
+    #expect(page.contains("| at least \(MemoryPlan.minimumByteCount >> 20) MiB |"))
   }
 
   @Test func everyMetricIsOnThePage() async throws {

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 import VarveFormat
 import VarveIO
@@ -205,6 +206,32 @@ import VarveTesting
     try fill(&larger, small.recordCount + 1)
   }
 
+  @Test func theDefaultBudgetKeepsToTheControlGroup() throws {
+    let root = FileManager.default.temporaryDirectory.path + "/varve-budget-\(UUID().uuidString)"
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    for (limit, budget) in [(1 << 20, 8 << 20), (64 << 20, 16 << 20)] {
+      for (path, text) in [
+        ("/proc/self/cgroup", "0::/a.slice\n"), ("/sys/fs/cgroup/a.slice/memory.max", "\(limit)\n"),
+      ] {
+        let file = URL(filePath: root + path)
+        try FileManager.default.createDirectory(
+          at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try text.write(to: file, atomically: false, encoding: .utf8)
+      }
+      #expect(MemoryPlan.defaultBudget(root: root) == budget)
+    }
+  }
+
+  @Test(arguments: [0, -1, 65, .max]) func contextsOutOfBounds(count: Int) async throws {
+    // Before the path is looked at.
+    let nowhere = "/var/tmp/varve-\(UInt64.random(in: 0...(.max)))"
+    let options = StoreOptions(contextCount: count)
+    #expect(await API.code { _ = try await Store.open(path: nowhere, options: options) } == .usage)
+    #expect(
+      await API.code { _ = try await Store.recoveryPlan(path: nowhere, options: options) } == .usage
+    )
+  }
+
   @Test func geometriesThatMakeNoStore() async throws {
     for (byteCount, segmentByteCount) in [
       (1 << 20, nil), (2 << 20, 33 << 10), (2 << 20, 16 << 10), (2 << 20, 128 << 10),
@@ -218,7 +245,8 @@ import VarveTesting
       device.close()
     }
     let nowhere = "/var/tmp/varve-\(UInt64.random(in: 0...(.max)))"
-    #expect(await API.code { try await Store.create(path: nowhere, options: FormatOptions()) } == .usage)
+    #expect(
+      await API.code { try await Store.create(path: nowhere, options: FormatOptions()) } == .usage)
     let device = RAMDevice(byteCount: 2 << 20)
     let options = FormatOptions(label: String(repeating: "x", count: 65))
     #expect(await API.code { try await Store.format(device: device, options: options) } == .usage)
