@@ -222,6 +222,19 @@ import VarveTesting
     }
   }
 
+  @Test("A small index takes what README and DESIGN say", arguments: [(1000, 0.3), (10_000, 0.6)])
+  func smallIndex(keyCount: Int, mebibytes: Double) async throws {
+    var options = TestingStore.options
+    options.memoryBudget = 1 << 30
+    let testing = try await TestingStore(options: options)
+    for number in 0..<keyCount {
+      try await testing.store.put("k\(number)", "v", durability: .buffered)
+    }
+    let found = Double(testing.store.statistics.indexByteCount) / Double(1 << 20)
+    #expect(abs(found - mebibytes) < 0.05)
+    try await testing.store.close()
+  }
+
   @Test(arguments: [0, -1, 65, .max]) func contextsOutOfBounds(count: Int) async throws {
     // Before the path is looked at.
     let nowhere = "/var/tmp/varve-\(UInt64.random(in: 0...(.max)))"

