@@ -17,8 +17,8 @@ extension DirectFile {
   ///   - progress: Called with the bytes filled and the bytes to fill.
   /// - Returns: the open file, of which the caller writes the format.
   /// - Throws: `DeviceError` with code `exists`, `holdsData`, `mounted`, `inUse`, `noSpace`,
-  ///   `tooSmall`, `tooLarge`, `sizeMissing`, `noDirectIO`, those of `open`, or `io`. A file that was made by the
-  ///   call is removed again.
+  ///   `tooSmall`, `tooLarge`, `sizeMissing`, `noDirectIO`, those of `open`, or `io`. A file that
+  ///   was made by the call is removed again.
   public static func create(
     _ path: String, options: CreateOptions, progress: (UInt64, UInt64) -> Void = { _, _ in }
   ) throws(DeviceError) -> DirectFile {

@@ -21,9 +21,10 @@ import Testing
         #expect(output == line + "\n", "\(line)")
         continue
       }
-      let words = line.split(separator: " ").dropFirst(2).map(String.init)
-      let process = try ToolProcess("kvctl", words.map { $0 == "store.varve" ? place.path($0) : $0 })
-      let ended = process.end()
+      let words = line.split(separator: " ").dropFirst(2).map {
+        $0 == "store.varve" ? place.path("store.varve") : String($0)
+      }
+      let ended = try ToolProcess("kvctl", words).end()
       #expect(ended.status == 0, "\(line): \(ended.errors)")
       output = ended.text.hasSuffix("\n") ? ended.text : ended.text + "\n"
     }
