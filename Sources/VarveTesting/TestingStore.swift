@@ -20,11 +20,12 @@ public struct TestingStore: Sendable {
       logger: Logger(label: "varve.testing", factory: { _ in SwiftLogNoOpLogHandler() }))
   }
 
-  /// Formats a RAM device and opens the store on it.
+  /// Formats a RAM device and opens the store on it: unless told otherwise 64 MiB in segments of
+  /// 256 KiB, which take values of up to 245,624 bytes.
   ///
   /// - Parameters:
   ///   - byteCount: The capacity; memory is taken as it is written.
-  ///   - segmentByteCount: As in `FormatOptions`.
+  ///   - segmentByteCount: As in `FormatOptions`; larger segments take larger values.
   ///   - delivery: Where the device completes its requests.
   ///   - options: How to open the store.
   /// - Throws: `usage` for a geometry that the store refuses.

@@ -2,8 +2,10 @@ import CoreMetrics
 import Foundation
 import Synchronization
 import Testing
-import Varve
+import VarveIO
 import VarveTesting
+
+@testable import Varve
 
 /// That the catalogue says what the code does.
 @Suite struct APIDocumentationTests {
@@ -48,11 +50,23 @@ import VarveTesting
   @Test func theSnippetsOfTestingAreTests() throws {
     let blocks = code(try page("Testing"))
     let tests = try text("Tests/VarveTests/TestingSnippet.swift")
-    let bodies = blocks.prefix(2).map {
-      $0.replacingOccurrences(of: "import VarveTesting\n\n", with: "")
+    #expect(blocks.count == 4)
+    for block in blocks {
+      #expect(tests.contains(block.replacingOccurrences(of: "import VarveTesting\n\n", with: "")))
     }
-    #expect(blocks.count == 3)
-    for body in bodies { #expect(tests.contains(body)) }
+  }
+
+  @Test func theTestingStoreIsAsLargeAsThePageSays() async throws {
+    let page = try page("Testing")
+    let testing = try await TestingStore()
+    #expect(testing.device.byteCount == 64 << 20)
+    #expect(testing.store.maximumValueByteCount == 245_624)
+    #expect(page.contains("64 MiB") && page.contains("up to 245,624 bytes"))
+    try await testing.store.close()
+    #expect(page.contains("`TestingStore(byteCount: 2 << 30, segmentByteCount: 32 << 20)`"))
+    let large = try await TestingStore(byteCount: 2 << 30, segmentByteCount: 32 << 20)
+    #expect(large.store.maximumValueByteCount == 16 << 20)
+    try await large.store.close()
   }
 
   @Test func everyCodeIsExplained() throws {
@@ -74,6 +88,17 @@ import VarveTesting
         #expect(page.contains("| ``\(type)/\(label)`` |"), "\(type).\(label)")
       }
     }
+  }
+
+  @Test func theBoundsOnThePageAreThoseOfTheCode() throws {
+    let page = try page("Configuration")
+    let buffers = MemoryPlan.bufferByteBounds
+    #expect(
+      page.contains(
+        "- write buffers: an eighth, from \(buffers.lowerBound >> 20) to "
+          + "\(buffers.upperBound >> 20) MiB;"))
+    #expect(page.contains("| 1 to \(DeviceOptions.maximumContextCount), else `usage` |"))
+    #expect(page.contains("| at least \(MemoryPlan.minimumByteCount >> 20) MiB |"))
   }
 
   @Test func everyMetricIsOnThePage() async throws {

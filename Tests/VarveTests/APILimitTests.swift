@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 import VarveFormat
 import VarveIO
@@ -203,6 +204,45 @@ import VarveTesting
     #expect(plan.indexByteLimit > 256 << 10)
     var larger = RecoveredIndex(byteLimit: plan.indexByteLimit, shardCount: plan.shardCount)
     try fill(&larger, small.recordCount + 1)
+  }
+
+  @Test func theDefaultBudgetKeepsToTheControlGroup() throws {
+    let root = FileManager.default.temporaryDirectory.path + "/varve-budget-\(UUID().uuidString)"
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    for (limit, budget) in [(1 << 20, 8 << 20), (64 << 20, 16 << 20)] {
+      for (path, text) in [
+        ("/proc/self/cgroup", "0::/a.slice\n"), ("/sys/fs/cgroup/a.slice/memory.max", "\(limit)\n"),
+      ] {
+        let file = URL(filePath: root + path)
+        try FileManager.default.createDirectory(
+          at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try text.write(to: file, atomically: false, encoding: .utf8)
+      }
+      #expect(MemoryPlan.defaultBudget(root: root) == budget)
+    }
+  }
+
+  @Test("A small index takes what README and DESIGN say", arguments: [(1000, 0.3), (10_000, 0.6)])
+  func smallIndex(keyCount: Int, mebibytes: Double) async throws {
+    var options = TestingStore.options
+    options.memoryBudget = 1 << 30
+    let testing = try await TestingStore(options: options)
+    for number in 0..<keyCount {
+      try await testing.store.put("k\(number)", "v", durability: .buffered)
+    }
+    let found = Double(testing.store.statistics.indexByteCount) / Double(1 << 20)
+    #expect(abs(found - mebibytes) < 0.05)
+    try await testing.store.close()
+  }
+
+  @Test(arguments: [0, -1, 65, .max]) func contextsOutOfBounds(count: Int) async throws {
+    // Before the path is looked at.
+    let nowhere = "/var/tmp/varve-\(UInt64.random(in: 0...(.max)))"
+    let options = StoreOptions(contextCount: count)
+    #expect(await API.code { _ = try await Store.open(path: nowhere, options: options) } == .usage)
+    #expect(
+      await API.code { _ = try await Store.recoveryPlan(path: nowhere, options: options) } == .usage
+    )
   }
 
   @Test func geometriesThatMakeNoStore() async throws {

@@ -10,16 +10,12 @@ die() {
   exit 1
 }
 
+# True where something can be run as root.
+can_be_root() { [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null 2>&1; }
+
 # Runs a command as root, through sudo where this is somebody else.
 as_root() {
-  if [ "$(id -u)" -eq 0 ]; then
-    "$@"
-  elif command -v sudo >/dev/null 2>&1; then
-    sudo "$@"
-  else
-    say "needs root (no sudo here): $*"
-    return 1
-  fi
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
 # True when version $1 is at least version $2.
@@ -47,12 +43,14 @@ packages_present() {
   done
 }
 
-# Installs Debian packages; refreshes the package lists only when the first try fails.
+# Installs Debian packages; refreshes the package lists only when the first try fails. Where nobody
+# can be root it says nothing: the caller has the remedy.
 install_packages() {
   command -v apt-get >/dev/null 2>&1 || {
     say "no apt-get here: install what your system calls $*"
     return 1
   }
+  can_be_root || return 1
   say "installing $*"
   local install=(env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet
     --no-install-recommends -o DPkg::Lock::Timeout=300 "$@")

@@ -26,14 +26,16 @@ extension Store {
   ///   - path: A file that `create` made, or a block device.
   ///   - options: Budget, durability of recovery, logging; the defaults suit a service.
   ///   - waitForLock: How long to wait while another process holds the store, as in a rolling
-  ///     restart; nil takes `options.waitForLockSeconds`.
+  ///     restart. It wins over `options.waitForLockSeconds`, which nil takes.
   /// - Returns: the store, which should be closed.
-  /// - Throws: `notFound`; `refused` (no store, or one that cannot be used here); `inUse`;
+  /// - Throws: `notFound`; `usage` (an option is out of its bounds, before anything is touched);
+  ///   `refused` (no store, or one that cannot be used here); `inUse`;
   ///   `resource`, with what would suffice; `io`; `corrupt` where damage of unknown extent needs
   ///   `allowDegraded`; `cancelled` while it waits for the lock.
   public static func open(
     path: String, options: StoreOptions = StoreOptions(), waitForLock: Duration? = nil
   ) async throws(StoreError) -> Store {
+    try options.validate()
     var options = options
     if let waitForLock { options.waitForLockSeconds = waitForLock / .seconds(1) }
     return try await StoreCore.open(path: path, options: options)
@@ -71,7 +73,8 @@ extension Store {
   public static func recoveryPlan(
     path: String, options: StoreOptions = StoreOptions()
   ) async throws(StoreError) -> RecoveryPlan {
-    try await StoreCore.recoveryPlan(path: path, options: options)
+    try options.validate()
+    return try await StoreCore.recoveryPlan(path: path, options: options)
   }
 
   /// What the superblock and the segment table say, read without a lock: also of a damaged store

@@ -7,7 +7,7 @@ import VarveFormat
 /// one request to the device. All operations may be called from any task; none has an affinity.
 ///
 /// ```swift
-/// let path = "/var/lib/app/carts.varve"
+/// let path = "/var/tmp/carts.varve"
 /// try await Store.create(path: path, options: FormatOptions(byteCount: 1 << 30))
 /// let store = try await Store.open(path: path)
 /// try await store.put("cart:17", "3 apples")

@@ -1,5 +1,6 @@
 import CoreMetrics
 import Logging
+import VarveIO
 
 /// Which I/O engine drives the device.
 public enum IOEngineChoice: String, Hashable, Sendable, CaseIterable {
@@ -15,8 +16,8 @@ public enum IOEngineChoice: String, Hashable, Sendable, CaseIterable {
 /// when.
 public struct StoreOptions: Sendable {
   /// The bound of index, cache and buffers together, in bytes, at least 8 MiB; nil takes a quarter
-  /// of what the machine or the control group allows, from 8 MiB to 1 GiB. A key takes about 20
-  /// bytes. What ran within a budget reopens within it.
+  /// of what the machine and the control groups of the process allow, from 8 MiB to 1 GiB. A key
+  /// takes about 20 bytes once there are many. What ran within a budget reopens within it.
   public var memoryBudget: Int?
   /// Opens for reading only: nothing is written, and other readers may open it too.
   public var readOnly: Bool
@@ -28,12 +29,12 @@ public struct StoreOptions: Sendable {
   /// which answers those are.
   public var allowSuspectReads: Bool
   /// Seconds to wait while another process holds the store, as in a rolling restart; 0 or less
-  /// fails at once.
+  /// fails at once. `Store.open(path:options:waitForLock:)` with a duration ignores this.
   public var waitForLockSeconds: Double
   /// The I/O engine.
   public var engine: IOEngineChoice
-  /// I/O contexts, each with a thread that reaps it, from 1 to 64; nil takes one for
-  /// every four cores, at most 8.
+  /// I/O contexts, each with a thread that reaps it, from 1 to 64 (opening a path with another
+  /// number fails with `usage`); nil takes one for every four cores, at most 8.
   public var contextCount: Int?
   /// Whether records that are read stay in memory, within the budget, for later reads.
   public var cacheEnabled: Bool
@@ -77,5 +78,15 @@ public struct StoreOptions: Sendable {
     self.logger = logger
     self.metricsFactory = metricsFactory
     self.recoveryProgress = recoveryProgress
+  }
+
+  /// Refuses what no device can be opened with, before anything is touched.
+  func validate() throws(StoreError) {
+    let bounds = 1...DeviceOptions.maximumContextCount
+    guard contextCount.map(bounds.contains) ?? true else {
+      throw StoreError(
+        .usage,
+        "contextCount must lie between \(bounds.lowerBound) and \(bounds.upperBound), or be nil")
+    }
   }
 }

@@ -1,6 +1,7 @@
 #if canImport(Glibc)
   import Glibc
 #endif
+import VarveIO
 
 /// How the memory budget is divided: write buffers take a fixed part, the index what it needs, the
 /// cache what is left.
@@ -16,6 +17,9 @@ struct MemoryPlan {
 
   /// Less than this runs no store: buffers, summaries of open segments, a small index.
   static let minimumByteCount = 8 << 20
+
+  /// The least and the most that frames may take.
+  static let bufferByteBounds = 2 << 20...8 << 20
 
   /// What the table and the counts of one segment take, rounded up.
   static let byteCountPerSegment = 128
@@ -33,7 +37,8 @@ struct MemoryPlan {
     }
     self.budget = budget
     self.segmentsByteCount = segmentsByteCount
-    bufferByteLimit = min(max(2 << 20, budget / 8), 8 << 20)
+    let bounds = MemoryPlan.bufferByteBounds
+    bufferByteLimit = min(max(bounds.lowerBound, budget / 8), bounds.upperBound)
     indexByteLimit = budget - bufferByteLimit - budget / 16 - segmentsByteCount
   }
 
@@ -47,31 +52,12 @@ struct MemoryPlan {
     RecordIndex.shardCount(forKeyCountUpTo: indexByteLimit / 20)
   }
 
-  /// A quarter of what the machine or the control group allows, at most 1 GiB.
-  static func defaultBudget() -> Int {
+  /// A quarter of what the machine and the control groups of the process allow, at most 1 GiB.
+  /// `root` stands before `/proc` and `/sys`.
+  static func defaultBudget(root: String = "") -> Int {
     let pages = sysconf(Int32(_SC_PHYS_PAGES))
-    var available = pages > 0 ? pages * sysconf(Int32(_SC_PAGESIZE)) : 1 << 30
-    for path in ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"] {
-      if let limit = readNumber(path), limit > 0 { available = min(available, limit) }
-    }
+    let machine = pages > 0 ? pages * sysconf(Int32(_SC_PAGESIZE)) : 1 << 30
+    let available = min(machine, ControlGroup.memoryByteLimit(root: root) ?? machine)
     return max(MemoryPlan.minimumByteCount, min(available / 4, 1 << 30))
-  }
-
-  private static func readNumber(_ path: String) -> Int? {
-    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return nil }
-    defer { _ = close(descriptor) }
-    var bytes = [UInt8](repeating: 0, count: 32)
-    // SAFETY: reads at most as many bytes as the array has.
-    let count = unsafe read(descriptor, &bytes, bytes.count)
-    guard count > 0 else { return nil }
-    var number = 0
-    for byte in bytes.prefix(count) {
-      guard byte >= 48, byte <= 57 else { break }
-      let (scaled, overflow) = number.multipliedReportingOverflow(by: 10)
-      if overflow { return nil }
-      number = scaled + Int(byte - 48)
-    }
-    return number
   }
 }

@@ -43,6 +43,14 @@ public struct DirectoryTree: Sequence, Sendable {
     relativePath.isEmpty ? root : root + [UInt8(ascii: "/")] + relativePath
   }
 
+  /// Whether this user may read a file of the tree. A link is not followed.
+  public func isReadable(_ relativePath: [UInt8]) -> Bool {
+    // SAFETY: the path ends with a zero and lives through the call.
+    unsafe PathBytes.withCString(path(of: relativePath)) {
+      unsafe faccessat(AT_FDCWD, $0, R_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) == 0
+    }
+  }
+
   /// Begins a walk.
   public func makeIterator() -> Iterator { Iterator(tree: self) }
 

@@ -95,8 +95,7 @@ enum Description {
       ),
       (
         "memory",
-        "index \(size(statistics.indexByteCount)) "
-          + "(\(rounded(statistics.indexBytesPerKey)) bytes a key), "
+        "index \(size(statistics.indexByteCount))\(perKey(statistics)), "
           + "cache \(size(statistics.cacheByteCount)), "
           + "buffers \(size(statistics.bufferByteCount)), budget \(size(statistics.memoryBudget))"
       ),
@@ -108,6 +107,16 @@ enum Description {
           + "\(statistics.corruptReadCount) damaged records read"
       ),
     ])
+  }
+
+  /// With fewer keys the index's smallest shape outweighs them, and the share says nothing.
+  private static let leastKeyCountForShare = 100_000
+
+  private static func perKey(_ statistics: StoreStatistics) -> String {
+    guard statistics.keyCount + statistics.tombstoneCount >= leastKeyCountForShare else {
+      return ""
+    }
+    return " (\(rounded(statistics.indexBytesPerKey)) bytes a key)"
   }
 
   /// Two decimals are what these ratios are good for.

@@ -43,11 +43,11 @@ struct LoadCommand: AsyncParsableCommand {
     // What is to be read is looked at before the store is opened.
     if let directory {
       let tree = try DirectoryTree(path: directory)
-      try await load(path, from: TreeFiles(tree), totalByteCount: TreeTotal(tree).byteCount)
+      try await load(path, from: TreeFiles(tree))
     } else if let jsonl {
       let descriptor = try open(jsonl)
       defer { if descriptor != 0 { close(descriptor) } }
-      try await load(path, from: RecordLines(descriptor: descriptor), totalByteCount: nil)
+      try await load(path, from: RecordLines(descriptor: descriptor))
     }
   }
 
@@ -59,13 +59,12 @@ struct LoadCommand: AsyncParsableCommand {
     return descriptor
   }
 
-  private func load(
-    _ path: String, from source: some LoadSource, totalByteCount: UInt64?
-  ) async throws {
+  private func load(_ path: String, from source: some LoadSource) async throws {
     try await shared.withStore(path, readOnly: false) { store in
+      let limit = store.maximumValueByteCount
       let tally = LoadTally(
-        shared: shared, totalByteCount: totalByteCount, skipsErrors: skipErrors,
-        maximumValueByteCount: store.maximumValueByteCount)
+        shared: shared, totalByteCount: source.totalByteCount(maximumValueByteCount: limit),
+        skipsErrors: skipErrors, maximumValueByteCount: limit)
       do {
         try await run(source, in: store, tally: tally)
       } catch {

@@ -10,6 +10,11 @@ final class TreeFiles: LoadSource {
     entries = tree.makeIterator()
   }
 
+  func totalByteCount(maximumValueByteCount: Int) -> UInt64? {
+    let total = TreeTotal(tree, maximumValueByteCount: maximumValueByteCount)
+    return total.keyByteCount + total.valueByteCount
+  }
+
   func next(_ tally: LoadTally) throws -> Pipeline.Job<LoadTally.Work>? {
     while let entry = entries.next() {
       if let job = try tally.job(for: entry, in: tree) { return job }

@@ -37,10 +37,13 @@ struct VerifyCommand: AsyncParsableCommand {
   func run() async throws {
     let path = try StorePath.split(arguments).store
     let tree = try DirectoryTree(path: directory)
-    let total = TreeTotal(tree).byteCount
-    let tally = VerifyTally(shared: shared, totalByteCount: total)
-    try await shared.withStore(path, readOnly: true, allowDegraded: allowDegraded) { store in
+    let tally = try await shared.withStore(
+      path, readOnly: true, allowDegraded: allowDegraded
+    ) { store in
+      let total = TreeTotal(tree, maximumValueByteCount: store.maximumValueByteCount)
+      let tally = VerifyTally(shared: shared, totalByteCount: total.valueByteCount)
       try await compare(tree, with: store, tally: tally)
+      return tally
     }
     try tally.finish()
   }

@@ -41,6 +41,8 @@ import Testing
     #expect(stat?["keys"]?.integer == 5)
     // Counts as they are, also in a store that is open for reading.
     #expect((stat?["freeSegments"]?.integer ?? 0) > 200)
+    // A share of five keys would say nothing, so people are not told one.
+    #expect(try ToolProcess.kvctl("stat", store).text.contains("bytes a key") == false)
     #expect(try ToolProcess.kvctl("get", store, "fffe41", "--hex").status == 0)
 
     let dump = try ToolProcess.kvctl("dump", store)
@@ -89,6 +91,34 @@ import Testing
     #expect(verified.status == 0)
     #expect(try verified.json["overLimit"]?.integer == 1)
     #expect(try ToolProcess.kvctl("load", store, "--directory", place.path("none")).status == 1)
+  }
+
+  @Test("Progress counts what can be stored, not what is over the limit or may not be read")
+  func totalOfProgress() throws {
+    let place = try Workplace()
+    let store = try place.store()
+    let tree = try makeTree(in: place)
+    for index in 0..<30 {
+      try place.write([UInt8](repeating: 1, count: 9000), to: "tree/f\(index)")
+    }
+    // Most of the bytes of the tree are in files that no store takes, whatever its segments are.
+    try place.write([UInt8](repeating: 1, count: 17 << 20), to: "tree/huge")
+    try place.write([UInt8](repeating: 1, count: 1 << 20), to: "tree/wide")
+    try place.write([UInt8](repeating: 1, count: 20_000), to: "tree/closed")
+    chmod(tree + "/closed", 0)
+    let isReadable = access(tree + "/closed", R_OK) == 0
+    let all = try ToolProcess.kvctl("load", store, "--directory", tree, "--skip-errors", "--json")
+    #expect(all.status == 0, "\(all.errors)")
+    let lines = try all.text.split(separator: "\n").map { try JSONParser.parse(Array($0.utf8)) }
+    let done = try #require(lines.last)
+    #expect(done["skipped"]?["overLimit"]?.integer == 2)
+    #expect(done["skipped"]?["unreadable"]?.integer == (isReadable ? 0 : 1))
+    let progress = lines.filter { $0["event"] == "progress" }
+    #expect(progress.count > 10)
+    #expect(progress.allSatisfy { $0["totalBytes"]?.integer == done["bytes"]?.integer })
+    // A line comes for each hundredth of the bytes.
+    let shown = progress.last?["bytes"]?.integer ?? 0
+    #expect(shown * 100 >= (done["bytes"]?.integer ?? .max) * 98)
   }
 
   @Test("A bad line stops the load by its number, and what came before it stays")
