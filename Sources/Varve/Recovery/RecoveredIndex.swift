@@ -28,7 +28,8 @@ struct RecoveredIndex {
         .resource,
         "the index of this store does not fit the memory budget: \(byteLimit) bytes are left for "
           + "it, and at least \(recordCount) records are to be indexed. Open it with a memory "
-          + "budget of \(RecoveredIndex.neededByteCount(recordCount: recordCount * 2)) bytes")
+          + "budget of "
+          + MemoryPlan.mebibytes(RecoveredIndex.neededByteCount(recordCount: recordCount * 2)))
     }
   }
 

@@ -28,8 +28,8 @@ struct MemoryPlan {
     guard budget >= needed else {
       throw StoreError(
         .resource,
-        "a store of \(segmentCount) segments needs a memory budget of at least \(needed) bytes, "
-          + "not \(budget)")
+        "a store of \(segmentCount) segments needs a memory budget of at least "
+          + "\(MemoryPlan.mebibytes(needed)) (\(needed) bytes), not \(budget) bytes: raise it")
     }
     self.budget = budget
     self.segmentsByteCount = segmentsByteCount
@@ -56,6 +56,9 @@ struct MemoryPlan {
     }
     return max(MemoryPlan.minimumByteCount, min(available / 4, 1 << 30))
   }
+
+  /// A budget as people give one: rounded up, so that as much suffices.
+  static func mebibytes(_ byteCount: Int) -> String { "\((byteCount + ((1 << 20) - 1)) >> 20) MiB" }
 
   private static func readNumber(_ path: String) -> Int? {
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
