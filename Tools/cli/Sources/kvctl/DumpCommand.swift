@@ -12,11 +12,11 @@ struct DumpCommand: AsyncParsableCommand {
         kvctl dump store.varve > backup.jsonl
         kvctl dump old.varve | kvctl load new.varve --jsonl -
 
-      A line is {"keyB64":"…","valueB64":"…","seq":N}; the order means nothing. The memory taken
-      does not grow with the store.
+      A line is {"keyB64":"…","valueB64":"…","seq":N}; the order means nothing. The
+      memory taken does not grow with the store.
       """)
 
-  @Argument(help: "STORE") var arguments: [String] = []
+  @Argument(help: .store()) var arguments: [String] = []
   @Flag(help: "Open a store with damage of unknown extent, too.")
   var allowDegraded = false
   @OptionGroup var shared: SharedOptions
