@@ -218,7 +218,10 @@ import VarveTesting
       device.close()
     }
     let nowhere = "/var/tmp/varve-\(UInt64.random(in: 0...(.max)))"
-    #expect(await API.code { try await Store.create(path: nowhere, options: FormatOptions()) } == .usage)
+    let unsized = await API.code {
+      try await Store.create(path: nowhere, options: FormatOptions())
+    }
+    #expect(unsized == .usage)
     let device = RAMDevice(byteCount: 2 << 20)
     let options = FormatOptions(label: String(repeating: "x", count: 65))
     #expect(await API.code { try await Store.format(device: device, options: options) } == .usage)
