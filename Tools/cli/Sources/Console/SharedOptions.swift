@@ -52,7 +52,9 @@ public struct SharedOptions: ParsableArguments {
   @Flag(name: [.customShort("q"), .customLong("quiet")], help: "No progress, no remarks.")
   public var isQuiet = false
   /// Says more.
-  @Flag(name: [.customShort("v"), .customLong("verbose")], help: "Print what the store logs.")
+  @Flag(
+    name: [.customShort("v"), .customLong("verbose")],
+    help: "Print what the store logs; with --json as objects.")
   public var isVerbose = false
   /// When messages are coloured.
   @Option(help: "Colour messages: auto, always or never. NO_COLOR is honoured.")

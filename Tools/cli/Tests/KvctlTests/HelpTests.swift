@@ -29,6 +29,27 @@ import Testing
     #expect(help.contains("from 1 to 64"))
   }
 
+  @Test("Exit code 10 means what recover does with it: not closed, and recovered")
+  func recoveredExitCode() throws {
+    for help in [["--help"], ["recover", "--help"]] {
+      let text = try ToolProcess("kvctl", help, environment: ["COLUMNS": "300"]).end().text
+      let words = text.split { $0 == " " || $0 == "\n" }.joined(separator: " ")
+      #expect(words.contains("had not been closed"))
+      #expect(words.contains("at most an unacknowledged tail was dropped"))
+    }
+    let place = try Workplace()
+    let store = try place.store()
+    let shell = try ToolProcess("kvctl", ["shell", store, "--json"])
+    _ = shell.line()
+    shell.sendSIGKILL()
+    _ = shell.end()
+    let recovered = try ToolProcess.kvctl("recover", store, "--json")
+    #expect(recovered.status == 10)
+    #expect(try recovered.json["outcome"] == "recovered")
+    #expect(try recovered.json["droppedRecords"]?.integer == 0)
+    #expect(try ToolProcess.kvctl("recover", store).status == 0)
+  }
+
   @Test("help of what is no command is a usage error")
   func unknown() throws {
     let bogus = try ToolProcess.kvctl("help", "bogus")
