@@ -88,6 +88,8 @@ extension StoreCore {
     let core = build(device, options, environment, recovered, plan, thread)
     logOutcome(recovered.report, options.logger)
     if recovered.report.outcome == .degraded { core.health.setDegraded() }
+    let reserve = Maintenance.reserve(segmentCount: core.geometry.segmentCount)
+    if isReadOnly, core.statistics().freeSegmentCount <= reserve { core.health.setFull(true) }
     core.maintenance?.start()
     core.metrics?.start(core)
     return Store(core: core)

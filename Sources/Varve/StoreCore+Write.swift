@@ -240,10 +240,16 @@ extension StoreCore {
   }
 
   func checkLimits(key: RawSpan, valueByteCount: Int) throws(StoreError) {
-    guard key.byteCount >= 1, key.byteCount <= Limits.maximumKeyByteCount else {
+    guard key.byteCount >= 1 else {
       throw StoreError(
         .tooLarge,
-        "a key has 1 to \(Limits.maximumKeyByteCount) bytes, not \(key.byteCount)")
+        "the key is empty: a key has 1 to \(Limits.maximumKeyByteCount) bytes")
+    }
+    guard key.byteCount <= Limits.maximumKeyByteCount else {
+      throw StoreError(
+        .tooLarge,
+        "a key has 1 to \(Limits.maximumKeyByteCount) bytes, not \(key.byteCount): shorten it, or "
+          + "store under a digest of it")
     }
     guard valueByteCount <= geometry.maximumValueByteCount else {
       throw StoreError(

@@ -31,6 +31,9 @@ final class StoreCore: Sendable {
   let isReadOnly: Bool
   /// Segments that hold nothing, as found: all that a store open for reading knows of them.
   private let foundFreeSegmentCount: Int
+  /// The last sequence number in use, as found, and the one behind which this open gives them out.
+  private let foundSequence: SequenceNumber
+  private let firstSequence: SequenceNumber
   private let lifecycle = Mutex(Lifecycle.open)
 
   private enum Lifecycle {
@@ -67,6 +70,8 @@ final class StoreCore: Sendable {
     suspect = recovered.replay.suspect
     self.maintenance = maintenance
     self.isReadOnly = isReadOnly
+    foundSequence = recovered.replay.lastSequence
+    firstSequence = recovered.superblock.lastSequence
     foundFreeSegmentCount = recovered.table.entries.count { $0.entry.state == .free }
   }
 
@@ -189,7 +194,9 @@ final class StoreCore: Sendable {
     let tombstones = segments.indexedTombstoneCount
     result.tombstoneCount = tombstones
     result.keyCount = max(0, index.entryCount - tombstones)
-    result.lastSequence = log.lastSequence.rawValue
+    // An open after a crash begins far above the numbers that are in use.
+    let last = log.lastSequence
+    result.lastSequence = (last == firstSequence ? foundSequence : last).rawValue
     result.durableSequence = log.durableSequence.rawValue
     result.putCount = counters.value(counters.puts)
     result.deleteCount = counters.value(counters.deletes)

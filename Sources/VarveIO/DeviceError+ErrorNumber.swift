@@ -20,6 +20,14 @@ extension DeviceError {
     }
   }
 
+  /// Whether the process may not write files of any size.
+  private static var isFileSizeLimited: Bool {
+    var limit = rlimit()
+    // SAFETY: getrlimit fills one structure, a local variable.
+    let result = unsafe getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
+    return result == 0 && limit.rlim_cur < UInt64(Int64.max)
+  }
+
   private static func explanation(of errorNumber: Int32) -> (Code, String) {
     switch errorNumber {
     case ENOENT, ENOTDIR, ENXIO, ENODEV:
@@ -31,8 +39,9 @@ extension DeviceError {
     case EROFS: (.permission, ": the file system is mounted read-only; open read-only")
     case EBUSY, EWOULDBLOCK, ETXTBSY: (.inUse, ": close the other user, or wait for it")
     case ENOSPC, EDQUOT: (.noSpace, ": free space or choose a smaller store")
-    case EFBIG, EOVERFLOW:
-      (.tooLarge, ": choose a smaller store, or raise the limit (ulimit -f)")
+    case EFBIG where isFileSizeLimited:
+      (.resource, ": raise the limit of file sizes (ulimit -f), or choose a smaller store")
+    case EFBIG, EOVERFLOW: (.tooLarge, ": choose a smaller store")
     case EMFILE, ENFILE: (.resource, ": raise the limit of open descriptors (ulimit -n)")
     case ENOMEM, EAGAIN: (.resource, ": free memory or raise the limits of the process")
     case ENOSYS, EOPNOTSUPP: (.unsupported, ": use another kernel, file system or engine")

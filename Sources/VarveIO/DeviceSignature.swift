@@ -12,7 +12,7 @@ public struct DeviceSignature: Hashable, Sendable, CustomStringConvertible {
   public var description: String { "\(name) (at byte \(byteOffset))" }
 
   /// As much is looked at, at both ends of the device.
-  static let edgeByteCount: UInt64 = 1 << 20
+  public static let edgeByteCount: UInt64 = 1 << 20
 
   /// The eight bytes with which every superblock of a store begins.
   static let superblockMagic = Array("VARVESB\0".utf8)
@@ -64,7 +64,9 @@ public struct DeviceSignature: Hashable, Sendable, CustomStringConvertible {
   /// Recognises what the first and last bytes of a device hold; nil if they are zero.
   ///
   /// `tailByteOffset` is the place of the tail's first byte on the device.
-  static func identify(head: [UInt8], tail: [UInt8], tailByteOffset: UInt64) -> DeviceSignature? {
+  public static func identify(head: [UInt8], tail: [UInt8], tailByteOffset: UInt64)
+    -> DeviceSignature?
+  {
     for mark in headMarks {
       for byteOffset in mark.byteOffsets where holds(head, mark.bytes, at: byteOffset) {
         return DeviceSignature(name: mark.name, byteOffset: UInt64(byteOffset))

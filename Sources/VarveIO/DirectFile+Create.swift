@@ -11,14 +11,15 @@ extension DirectFile {
   /// the directory included. Its mode is 0600 whatever the umask.
   ///
   /// A device is not zero-filled; with `force` its first and last MiB are, and old superblocks.
+  /// Where the task is cancelled, the filling of a file ends early.
   /// - Parameters:
   ///   - path: Where; symbolic links are refused except under /dev.
   ///   - options: How large, and whether something may be overwritten.
   ///   - progress: Called with the bytes filled and the bytes to fill.
   /// - Returns: the open file, of which the caller writes the format.
   /// - Throws: `DeviceError` with code `exists`, `holdsData`, `mounted`, `inUse`, `noSpace`,
-  ///   `tooSmall`, `tooLarge`, `sizeMissing`, `noDirectIO`, those of `open`, or `io`. A file that
-  ///   was made by the call is removed again.
+  ///   `tooSmall`, `tooLarge`, `sizeMissing`, `noDirectIO`, `cancelled`, those of `open`, or `io`.
+  ///   A file that was made by the call is removed again.
   public static func create(
     _ path: String, options: CreateOptions, progress: (UInt64, UInt64) -> Void = { _, _ in }
   ) throws(DeviceError) -> DirectFile {
@@ -169,6 +170,13 @@ extension DirectFile {
     var position = start
     progress(0, end - start)
     while position < end {
+      // Only between the writes of a long fill: a few pages are written whole.
+      if position > start, Task.isCancelled {
+        throw DeviceError(
+          .cancelled, path: path,
+          message: "filling \(path) was cancelled: a file that was made for it is removed, one that"
+            + " was there is no store any more")
+      }
       let count = min(zeros.byteCount, Int(end - position))
       // SAFETY: `count` is at most the length of the zeros.
       try unsafe write(
@@ -209,7 +217,13 @@ extension DirectFile {
     let folder = PathTarget.folder(of: path)
     let number = openDescriptor(folder, flags: O_RDONLY | O_DIRECTORY)
     guard number >= 0 else {
-      throw .system("open the directory of", path: path, errorNumber: -number)
+      guard number == -ENOENT else {
+        throw .system("open the directory of", path: path, errorNumber: -number)
+      }
+      throw DeviceError(
+        .notFound, path: path, errorNumber: ENOENT,
+        message: "\(path) cannot be made: there is no directory \(folder); make it first"
+          + " (mkdir -p)")
     }
     return Descriptor(adopting: number)
   }

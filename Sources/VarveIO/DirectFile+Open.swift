@@ -15,7 +15,9 @@ extension DirectFile {
     let file = try openAnySize(PathTarget(path), path, options)
     guard file.byteCount > 0 else {
       throw DeviceError(
-        .tooSmall, path: path, message: "\(path) has less than a page: it is not a store")
+        .tooSmall, path: path,
+        message: "\(path) has less than a page of 4096 bytes: it is not a store, or was cut short;"
+          + " check the path")
     }
     try file.probeDirectIO()
     return file
@@ -67,7 +69,10 @@ extension DirectFile {
       number = openDescriptor(target.path, flags: flags)
     }
     guard number >= 0 else {
-      if number == -EBUSY { throw inUse(path, holder: nil) }
+      // The kernel refuses a second exclusive opener of a device before a lock could.
+      if number == -EBUSY {
+        throw inUse(path, holder: KernelTables.flockHolder(target.status))
+      }
       throw .system("open", path: path, errorNumber: -number)
     }
     let descriptor = Descriptor(adopting: number)

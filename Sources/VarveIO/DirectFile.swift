@@ -72,6 +72,13 @@ public struct DirectFile: ~Copyable, Sendable {
   /// The descriptor's number: valid while this value lives.
   public var descriptorNumber: Int32 { descriptor.rawValue }
 
+  /// A process that holds a lock on the file, reading or writing, where the kernel names one:
+  /// through another descriptor, if this one was opened without a lock.
+  public borrowing func lockHolder() -> Int32? {
+    let (status, errorNumber) = descriptor.status()
+    return errorNumber == 0 ? KernelTables.flockHolder(status) : nil
+  }
+
   /// Closes the descriptor and gives up the locks.
   ///
   /// - Throws: `DeviceError` if the kernel reports an error; the descriptor is closed all the same.

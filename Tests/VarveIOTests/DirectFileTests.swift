@@ -53,6 +53,34 @@ import Testing
     }
   }
 
+  @Test func aCancelledTaskEndsTheFillAndRemovesTheFile() async throws {
+    let folder = try TestFolder()
+    let path = folder.file()
+    let error = await Task { () -> DeviceError? in
+      do throws(DeviceError) {
+        let file = try DirectFile.create(path, options: CreateOptions(byteCount: 12 << 20)) {
+          done, _ in
+          if done > 0 { withUnsafeCurrentTask { $0?.cancel() } }
+        }
+        try file.close()
+        return nil
+      } catch {
+        return error
+      }
+    }.value
+    #expect(error?.code == .cancelled)
+    var status = stat()
+    #expect(lstat(path, &status) != 0)
+  }
+
+  @Test func aMissingFolderIsNamed() throws {
+    let error = try deviceError {
+      try DirectFile.create("/var/tmp/varve-none/deeper/store", options: Self.small)
+    }
+    #expect(error.code == .notFound)
+    #expect(error.message.contains("there is no directory /var/tmp/varve-none/deeper"))
+  }
+
   @Test func createRefusesWhatExists() throws {
     let folder = try TestFolder()
     let path = try folder.write("store", Array("precious".utf8))

@@ -52,6 +52,7 @@ let package = Package(
     .executableTarget(
       name: "kvbench",
       dependencies: [
+        "Console",
         .product(name: "Varve", package: "varve"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
@@ -70,7 +71,7 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(name: "ConsoleTests", dependencies: ["Console"], swiftSettings: testing),
     .testTarget(
-      name: "KvctlTests", dependencies: ["Console", "kvctl", "session-service"],
+      name: "KvctlTests", dependencies: ["Console", "kvctl", "kvbench", "session-service"],
       swiftSettings: testing),
     .testTarget(
       name: "LifecycleTests",

@@ -57,7 +57,7 @@ public struct RecoveryProgress: Hashable, Sendable {
 public struct RecoveryPlan: Hashable, Sendable {
   /// How the store was last left.
   public var wasClean: Bool
-  /// Bytes that would be read.
+  /// Bytes that would be read at most, where nothing is damaged.
   public var byteCountToRead: UInt64
   /// Bytes of memory at the peak.
   public var memoryByteCount: UInt64
@@ -69,4 +69,8 @@ public struct RecoveryPlan: Hashable, Sendable {
   public var summarySegmentCount: Int
   /// Whether a checkpoint would be used.
   public var usesCheckpoint: Bool
+  /// Whether another process holds the store, so that all this may be stale.
+  public var isLive = false
+  /// The holder's process, where it can be known.
+  public var holderProcessID: Int32?
 }

@@ -66,10 +66,10 @@ extension Store {
     try await StoreCore.open(device: device, options: options, environment: environment)
   }
 
-  /// What recovery of the store would read, hold and take. Writes nothing, and takes a shared lock
-  /// while it looks.
+  /// What recovery of the store would read, hold and take. Writes nothing and keeps no lock: of a
+  /// store in use it tells what would be if its holder died now, and may be stale.
   ///
-  /// - Throws: as `open(path:options:waitForLock:)`.
+  /// - Throws: `notFound`, `refused`, `io`, `resource`.
   public static func recoveryPlan(
     path: String, options: StoreOptions = StoreOptions()
   ) async throws(StoreError) -> RecoveryPlan {

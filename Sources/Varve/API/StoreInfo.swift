@@ -7,8 +7,10 @@ public struct StoreInfo: Hashable, Sendable {
   public var label = ""
   /// The version of the format.
   public var formatVersion = 0
-  /// The byte count of the store.
+  /// The byte count of the store, as its superblock records it.
   public var deviceByteCount: UInt64 = 0
+  /// The byte count of what lies at the path now: another where the file was cut short or grown.
+  public var presentByteCount: UInt64 = 0
   /// The byte count of a segment.
   public var segmentByteCount = 0
   /// Segments in all.
@@ -37,6 +39,11 @@ public struct StoreInfo: Hashable, Sendable {
   public var isLive = false
   /// The holder's process, where it can be known.
   public var holderProcessID: Int32?
+  /// Whether the holder only reads: others may read too, and a writer has to wait.
+  public var isHolderReading = false
+  /// What is wrong with what was read, in words that name structures; empty while the store is
+  /// live, when a superblock may be met half updated.
+  public var findings: [String] = []
 
   /// Makes an empty description.
   public init() {}

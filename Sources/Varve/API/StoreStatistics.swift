@@ -5,7 +5,7 @@ public struct StoreStatistics: Hashable, Sendable {
   public var keyCount = 0
   /// Keys whose tombstone is still needed.
   public var tombstoneCount = 0
-  /// The last sequence number given out.
+  /// The last sequence number in use: of the newest write, in this open or before it.
   public var lastSequence: UInt64 = 0
   /// The last sequence number that is durable.
   public var durableSequence: UInt64 = 0

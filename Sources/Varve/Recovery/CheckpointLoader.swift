@@ -89,6 +89,34 @@ struct CheckpointLoader {
     return LoadedCheckpoint(root: root, generations: generations)
   }
 
+  /// The generations of all segments when the checkpoint began, from its last pages alone; nil
+  /// where one of them is missing or damaged.
+  func generations(_ reference: CheckpointReference, root: CheckpointRoot) async -> [Generation]? {
+    let perPage = CheckpointPage.generationsPerPage
+    let pageCount = (UInt64(geometry.segmentCount) + UInt64(perPage) - 1) / UInt64(perPage)
+    guard let segments = chain(reference, root), root.pageCount >= pageCount else { return nil }
+    // Each segment holds pages of the checkpoint behind its header.
+    let pagesPerSegment = UInt64(geometry.segmentPageCount.rawValue) - 1
+    let buffer = PageBuffer(pageCount: 1)
+    var generations: [Generation] = []
+    for ordinal in (root.pageCount - pageCount)..<root.pageCount {
+      let position = Int(ordinal / pagesPerSegment)
+      guard position < segments.count else { return nil }
+      let segment = segments[position]
+      let address = PageIndex(
+        geometry.firstPage(of: segment).rawValue + 1 + ordinal % pagesPerSegment)
+      guard await device.read(1, pagesAt: address, into: buffer) == nil else { return nil }
+      var (pagesChecksum, entries): (UInt32, [CheckpointEntry]) = (0, [])
+      let isWhole = buffer.withPage(0) { bytes in
+        decode(
+          bytes, at: address, generation: table[segment].generation, root: root,
+          ordinal: ordinal, &pagesChecksum, &entries, &generations)
+      }
+      guard isWhole else { return nil }
+    }
+    return generations.count == Int(geometry.segmentCount) ? generations : nil
+  }
+
   private func decode(
     _ bytes: RawSpan, at address: PageIndex, generation: Generation, root: CheckpointRoot,
     ordinal: UInt64, _ pagesChecksum: inout UInt32, _ entries: inout [CheckpointEntry],

@@ -24,11 +24,12 @@ struct RecoveredIndex {
     do throws(IndexFull) {
       _ = try index.upsert(hash, location.rawValue)
     } catch {
+      let needed = RecoveredIndex.neededByteCount(recordCount: recordCount * 2)
       throw StoreError(
         .resource,
         "the index of this store does not fit the memory budget: \(byteLimit) bytes are left for "
           + "it, and at least \(recordCount) records are to be indexed. Open it with a memory "
-          + "budget of \(RecoveredIndex.neededByteCount(recordCount: recordCount * 2)) bytes")
+          + "budget of \(needed) bytes (\(MemoryPlan.mebibytes(needed)))")
     }
   }
 

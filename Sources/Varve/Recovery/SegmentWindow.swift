@@ -12,7 +12,8 @@ struct RawPages {
 }
 
 /// A view of one segment that reads ahead, so that walking it costs few large requests. Bounded by
-/// the largest frame.
+/// the largest frame. What is walked in one direction is read once: where a frame goes beyond the
+/// window, what the window already has of it is kept.
 struct SegmentWindow {
   private let device: any BlockDevice
   private let firstPage: PageIndex
@@ -43,11 +44,15 @@ struct SegmentWindow {
   private mutating func fill(from page: Int, atLeast count: Int) async -> Bool {
     let wanted = min(max(count, FrameScanner.windowPageCount), pageCount - page)
     let target = PageBuffer(pageCount: wanted)
-    let address = PageIndex(firstPage.rawValue + UInt64(page))
-    readPageCount += wanted
-    if await device.read(wanted, pagesAt: address, into: target) != nil {
+    let keptCount = keep(from: page, in: target)
+    let address = PageIndex(firstPage.rawValue + UInt64(page + keptCount))
+    readPageCount += wanted - keptCount
+    let aheadCount = wanted - keptCount
+    if await device.read(aheadCount, pagesAt: address, into: target, bufferPage: keptCount) != nil {
       // One bad page must not hide its neighbours: fall back to what was asked for.
-      if let error = await device.read(count, pagesAt: address, into: target) {
+      if let error = await device.read(
+        count - keptCount, pagesAt: address, into: target, bufferPage: keptCount)
+      {
         failure = error
         return false
       }
@@ -57,5 +62,17 @@ struct SegmentWindow {
     }
     buffer = target
     return true
+  }
+
+  /// Copies the pages of the window from `page` on to the front of a new one; returns their count.
+  private func keep(from page: Int, in target: PageBuffer) -> Int {
+    guard let buffer, page >= start, page < end else { return 0 }
+    let keptCount = end - page
+    let first = (page - start) * Limits.pageByteCount
+    let byteCount = keptCount * Limits.pageByteCount
+    buffer.withBytes(first..<first + byteCount) { source in
+      target.withMutableBytes(0..<byteCount) { $0.copy(source, to: 0) }
+    }
+    return keptCount
   }
 }

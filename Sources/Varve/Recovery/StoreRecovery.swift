@@ -28,21 +28,7 @@ struct StoreRecovery {
   ) async throws(StoreError) -> SuperblockStore.Election {
     let election = await SuperblockStore.elect(on: device)
     guard let superblock = election.superblock else {
-      if election.isNewerFormat {
-        throw StoreError(
-          .refused, "the store was written by a newer version of Varve; use that version")
-      }
-      if let failure = election.failure {
-        throw StoreError(
-          .refused, "no superblock can be read: \(failure)", byteOffset: failure.byteOffset)
-      }
-      throw StoreError(
-        .refused,
-        election.isDamaged
-          ? "all copies of the superblock are damaged, or the device has been grown or cut; "
-            + "nothing was changed. Restore a copy of the device, or use kvfsck on one"
-          : "this is not a Varve store: no superblock at either end. Check the path, or format it "
-            + "with `kvctl create`")
+      throw await refusal(of: device, election)
     }
     guard superblock.geometry.deviceByteCount <= device.byteCount else {
       throw StoreError(

@@ -32,8 +32,8 @@ struct MemoryPlan {
     guard budget >= needed else {
       throw StoreError(
         .resource,
-        "a store of \(segmentCount) segments needs a memory budget of at least \(needed) bytes, "
-          + "not \(budget)")
+        "a store of \(segmentCount) segments needs a memory budget of at least "
+          + "\(MemoryPlan.mebibytes(needed)) (\(needed) bytes), not \(budget) bytes: raise it")
     }
     self.budget = budget
     self.segmentsByteCount = segmentsByteCount
@@ -60,4 +60,7 @@ struct MemoryPlan {
     let available = min(machine, ControlGroup.memoryByteLimit(root: root) ?? machine)
     return max(MemoryPlan.minimumByteCount, min(available / 4, 1 << 30))
   }
+
+  /// A budget as people give one: rounded up, so that as much suffices.
+  static func mebibytes(_ byteCount: Int) -> String { "\((byteCount + ((1 << 20) - 1)) >> 20) MiB" }
 }

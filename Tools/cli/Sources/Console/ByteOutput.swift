@@ -64,7 +64,8 @@ public final class ByteOutput: Sendable {
         let reason = errno
         if count < 0, reason == EINTR || reason == EAGAIN { continue }
         pending.removeAll()
-        throw .system("writing to descriptor \(descriptor)", errorNumber: reason)
+        throw .system(
+          "writing to standard \(descriptor == 1 ? "output" : "error")", errorNumber: reason)
       }
       written += count
     }

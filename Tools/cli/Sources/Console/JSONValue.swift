@@ -89,3 +89,12 @@ extension JSONValue: ExpressibleByDictionaryLiteral, ExpressibleByArrayLiteral,
   /// Makes null.
   public init(nilLiteral: ()) { self = .null }
 }
+
+extension JSONValue {
+  /// The first name that stands twice among the members of an object, if one does.
+  public var repeatedName: String? {
+    guard case .object(let members) = self else { return nil }
+    var names = Set<String>()
+    return members.first { !names.insert($0.name).inserted }?.name
+  }
+}

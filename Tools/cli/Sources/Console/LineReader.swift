@@ -7,12 +7,19 @@ public struct LineReader {
 
   private static let chunkByteCount = 64 << 10
   private let descriptor: Int32
+  private let name: String
+  private let endsOnSignal: Bool
   private var buffer: [UInt8] = []
   private var position = 0
   private var isAtEnd = false
 
-  /// Reads from a descriptor, which is not closed here.
-  public init(descriptor: Int32) { self.descriptor = descriptor }
+  /// Reads from a descriptor, which is not closed here and has this name in errors. A reader that
+  /// `endsOnSignal` finds its end where `Interruption` saw a signal.
+  public init(descriptor: Int32, name: String = "standard input", endsOnSignal: Bool = false) {
+    self.descriptor = descriptor
+    self.name = name
+    self.endsOnSignal = endsOnSignal
+  }
 
   /// What a call of `next` found.
   public enum Line: Hashable, Sendable {
@@ -29,6 +36,7 @@ public struct LineReader {
     var isOver = false
     var scanned = 0
     while true {
+      if endsOnSignal, Interruption.signal != nil { return nil }
       if let end = buffer[(position + scanned)...].firstIndex(of: 10) {
         defer { position = end + 1 }
         return isOver ? .tooLong : .bytes(Array(buffer[position..<end]))
@@ -45,6 +53,7 @@ public struct LineReader {
         buffer.removeAll()
       }
       scanned = buffer.count
+      if endsOnSignal, !Interruption.waitForInput(descriptor) { return nil }
       do throws(FileContents.Failure) {
         let chunk = try FileContents.readChunk(
           descriptor: descriptor, byteCount: Self.chunkByteCount)
@@ -52,7 +61,7 @@ public struct LineReader {
         buffer.append(contentsOf: chunk)
       } catch {
         guard case .system(let number) = error else { return nil }
-        throw .system("reading descriptor \(descriptor)", errorNumber: number)
+        throw .system("reading \(name)", errorNumber: number)
       }
     }
   }

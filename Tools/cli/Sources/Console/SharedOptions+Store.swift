@@ -53,15 +53,7 @@ extension SharedOptions {
 
   private func report(_ report: RecoveryReport) {
     guard report.outcome != .clean, !isQuiet else { return }
-    if json {
-      let event: JSONValue = [
-        "ok": true, "event": "open", "outcome": .string(report.outcome.rawValue),
-        "droppedRecords": .count(report.droppedRecordCount),
-      ]
-      try? ByteOutput.messages.writeLine(event)
-      try? ByteOutput.messages.flush()
-      return
-    }
+    if json { return OpenReport.hold(report) }
     switch report.outcome {
     case .clean: break
     case .recovered:

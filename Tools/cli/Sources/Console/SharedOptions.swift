@@ -2,11 +2,6 @@ import ArgumentParser
 import Logging
 import Varve
 
-extension ByteSize: ExpressibleByArgument {
-  /// Reads a size from the command line.
-  public init?(argument: String) { self.init(argument) }
-}
-
 /// The options that every command takes.
 public struct SharedOptions: ParsableArguments {
   /// The I/O engines that can be asked for.
@@ -31,15 +26,24 @@ public struct SharedOptions: ParsableArguments {
   @Option(help: "The I/O engine: aio (Linux AIO) or threads. Default: aio where it works.")
   public var engine: Engine?
   /// The bound of index, cache and buffers.
-  @Option(help: "Memory for index, cache and buffers, such as 512MiB.")
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Memory for index, cache and buffers: from 8MiB to 1TiB, such as 512MiB.",
+      valueName: "size"),
+    transform: ByteSize.argument)
   public var memoryBudget: ByteSize?
   /// I/O contexts.
-  @Option(help: "How many I/O contexts to use. Default: by the number of cores.")
+  @Option(
+    parsing: .unconditional,
+    help: "I/O contexts to use: from 1 to 64. Default: by the number of cores.")
   public var shards: Int?
   /// Seconds to wait for the lock.
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
-      "How long to wait while another process has the store.", valueName: "seconds"))
+      "How long to wait while another process has the store: up to 86400 seconds.",
+      valueName: "seconds"))
   public var wait: Double = 0
   /// Prints one JSON object (or one a line) instead of text.
   @Flag(help: "Print JSON, also for errors.")
@@ -48,7 +52,9 @@ public struct SharedOptions: ParsableArguments {
   @Flag(name: [.customShort("q"), .customLong("quiet")], help: "No progress, no remarks.")
   public var isQuiet = false
   /// Says more.
-  @Flag(name: [.customShort("v"), .customLong("verbose")], help: "Print what the store logs.")
+  @Flag(
+    name: [.customShort("v"), .customLong("verbose")],
+    help: "Print what the store logs; with --json as objects.")
   public var isVerbose = false
   /// When messages are coloured.
   @Option(help: "Colour messages: auto, always or never. NO_COLOR is honoured.")
@@ -59,11 +65,16 @@ public struct SharedOptions: ParsableArguments {
 
   /// Refuses values that make no sense.
   public mutating func validate() throws {
-    if let shards, !(1...256).contains(shards) {
-      throw ValidationError("--shards must lie between 1 and 256")
+    if let shards, !(1...64).contains(shards) {
+      throw ValidationError("--shards must lie between 1 and 64, and is \(shards)")
     }
     guard wait >= 0, wait <= 86_400 else {
-      throw ValidationError("--wait must lie between 0 and 86400 seconds")
+      throw ValidationError("--wait must lie between 0 and 86400 seconds, and is \(wait)")
+    }
+    // Too little is for the store to say: it depends on the number of segments.
+    if let memoryBudget, memoryBudget.byteCount > 1 << 40 {
+      throw ValidationError(
+        "--memory-budget must lie between 8MiB and 1TiB, and is \(memoryBudget)")
     }
     guard !(isQuiet && isVerbose) else { throw ValidationError("-q and -v exclude each other") }
   }
@@ -82,9 +93,11 @@ public struct SharedOptions: ParsableArguments {
       case .threads: .threads
       case nil: .automatic
       }
-    let level: Logger.Level = isVerbose ? .debug : isQuiet ? .error : .warning
+    // With JSON an error is one object on standard error: nothing else stands there unasked.
+    let level: Logger.Level = isVerbose ? .debug : json ? .critical : isQuiet ? .error : .warning
+    let isJSON = json
     let logger = Logger(label: "varve") { _ in
-      ToolLogHandler(tool: ToolMain.name, logLevel: level)
+      ToolLogHandler(tool: ToolMain.name, isJSON: isJSON, logLevel: level)
     }
     return StoreOptions(
       memoryBudget: memoryBudget.map { Int(clamping: $0.byteCount) }, readOnly: readOnly,
@@ -96,7 +109,13 @@ public struct SharedOptions: ParsableArguments {
   /// Prints a remark on standard error, unless asked for quiet.
   public func remark(_ text: String) {
     guard !isQuiet else { return }
-    try? ByteOutput.messages.writeLine("\(ToolMain.name): \(text)")
+    if json {
+      try? ByteOutput.messages.writeLine([
+        "ok": true, "event": "remark", "message": .string(text),
+      ])
+    } else {
+      try? ByteOutput.messages.writeLine("\(ToolMain.name): \(text)")
+    }
     try? ByteOutput.messages.flush()
   }
 }

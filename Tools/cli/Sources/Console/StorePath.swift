@@ -3,6 +3,17 @@ import Varve
 
 extension Durability: @retroactive ExpressibleByArgument {}
 
+extension ArgumentHelp {
+  /// The arguments of a command that takes STORE and then what `names` name. STORE may be left out,
+  /// so they are one list to the parser, whose name is made to read as several.
+  public static func store(_ names: String...) -> ArgumentHelp {
+    let rest = names.isEmpty ? "." : ", then \(names.joined(separator: " and ").uppercased())."
+    return ArgumentHelp(
+      "STORE is a file or a block device; without it KVCTL_STORE names it\(rest)",
+      valueName: (["store"] + names).joined(separator: "> <"))
+  }
+}
+
 /// The STORE of a command line: its first argument, or KVCTL_STORE where that is left out.
 public enum StorePath {
   /// Splits the arguments of a command that takes STORE and then what `names` name.

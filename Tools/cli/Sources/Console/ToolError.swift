@@ -7,7 +7,7 @@ public enum ExitStatus: Int32, Sendable {
   case clean = 0
   /// A key was not found, or another named failure.
   case failure = 1
-  /// Done, and recovery dropped an unacknowledged tail.
+  /// Done, and the store had not been closed: recovered, without at most an unacknowledged tail.
   case recovered = 10
   /// Damage was found.
   case damaged = 20
@@ -31,6 +31,13 @@ public struct ToolError: Error, Hashable, Sendable {
   public let message: String
   /// Where on the device, where the error is about a place.
   public let byteOffset: UInt64?
+  /// What else a program may want to know: more members of the object.
+  public private(set) var details: [JSONValue.Member] = []
+  /// The signal on which the tool stopped, if that is why.
+  public private(set) var signal: Int32?
+
+  /// What the process exits with: as a shell says it where a signal ended the work.
+  public var exitCode: Int32 { signal.map { 128 + $0 } ?? status.rawValue }
 
   /// Makes an error.
   public init(
@@ -58,7 +65,10 @@ public struct ToolError: Error, Hashable, Sendable {
     // What the library calls a remedy has a name on the command line.
     let remedy =
       error.code == .inUse
-      ? " (--wait SECONDS)" : error.message.contains("force") ? " (--force)" : ""
+      ? " (--wait SECONDS)"
+      : error.message.contains("force")
+        ? " (--force)"
+        : error.message.contains("memory budget") ? " (--memory-budget SIZE)" : ""
     self.init(
       status, code: error.code.rawValue, named + error.message + remedy,
       byteOffset: error.byteOffset)
@@ -67,6 +77,21 @@ public struct ToolError: Error, Hashable, Sendable {
   /// A command line that makes no sense.
   public static func usage(_ message: String) -> ToolError {
     ToolError(.usage, code: "usage", message)
+  }
+
+  /// Work that a signal ended.
+  public static func interrupted(_ message: String) -> ToolError {
+    var error = ToolError(.failure, code: "cancelled", "\(Interruption.name): \(message)")
+    error.signal = Interruption.signal
+    return error
+  }
+
+  /// The same error with more to its message and to its object.
+  public func adding(_ text: String, _ details: [JSONValue.Member]) -> ToolError {
+    var error = ToolError(status, code: code, message + text, byteOffset: byteOffset)
+    error.details = self.details + details
+    error.signal = signal
+    return error
   }
 
   /// A system call that failed, with the reason that `errno` gives.
@@ -83,7 +108,7 @@ public struct ToolError: Error, Hashable, Sendable {
   /// The error as one object, as `--json` prints it on standard error.
   public var json: JSONValue {
     let object: JSONValue = ["ok": false, "code": .string(code), "message": .string(message)]
-    guard let byteOffset else { return object }
-    return object.adding([JSONValue.Member("offset", .count(byteOffset))])
+    let offset = byteOffset.map { [JSONValue.Member("offset", .count($0))] } ?? []
+    return object.adding(offset + details)
   }
 }

@@ -18,6 +18,7 @@ public enum ToolMain {
     // A reader that goes away and a full disk are errors to report, not signals to die of.
     signal(SIGPIPE, SIG_IGN)
     signal(SIGXFSZ, SIG_IGN)
+    reserveStandardDescriptors()
     var status = ExitStatus.clean.rawValue
     do {
       try requireCommand(of: root)
@@ -33,8 +34,18 @@ public enum ToolMain {
       try? ByteOutput.standard.flush()
       status = report(error, root)
     }
+    OpenReport.tell()
     try? ByteOutput.messages.flush()
     exit(status)
+  }
+
+  /// Takes the numbers of standard descriptors that are closed, so that no file is opened as one
+  /// and gets what is printed. Using one fails as if it were closed: the wrong way round.
+  private static func reserveStandardDescriptors() {
+    for number in Int32(0)...2 where fcntl(number, F_GETFD) < 0 {
+      // SAFETY: the path is a C string that lives through the call.
+      _ = unsafe open("/dev/null", number == 0 ? O_WRONLY : O_RDONLY)
+    }
   }
 
   /// A command that this version does not have is named as such; the parser would call it an
@@ -46,16 +57,20 @@ public enum ToolMain {
     let commands =
       configuration.ungroupedSubcommands + configuration.groupedSubcommands.flatMap(\.subcommands)
     guard !commands.isEmpty, let first = CommandLine.arguments.dropFirst().first,
-      !first.hasPrefix("-"), first != "help",
-      !commands.contains(where: { $0.configuration.commandName == first })
+      !first.hasPrefix("-")
     else { return }
-    throw .usage("this version has no command '\(first)'; \(name) --help lists the commands")
+    // `help` takes the name of a command, which it would pass over where there is none.
+    let named = first == "help" ? CommandLine.arguments.dropFirst(2).first : first
+    guard let named, !named.hasPrefix("-"), named != "help",
+      !commands.contains(where: { $0.configuration.commandName == named })
+    else { return }
+    throw .usage("this version has no command '\(named)'; \(name) --help lists the commands")
   }
 
   private static func report(_ error: any Error, _ root: any ParsableCommand.Type) -> Int32 {
     if let error = error as? ToolError {
       say(error)
-      return error.status.rawValue
+      return error.exitCode
     }
     if error is CancellationError { return ExitStatus.failure.rawValue }
     let code = root.exitCode(for: error).rawValue
@@ -66,16 +81,29 @@ public enum ToolMain {
     } else if error is ExitCode {
       return code
     } else if code == ExitStatus.usage.rawValue, wantsJSON {
-      say(.usage(root.message(for: error)))
+      say(.usage(usageMessage(error, root)))
     } else {
       try? ByteOutput.messages.writeLine(text)
     }
     return code
   }
 
+  /// What the parser says with the help of the option and the usage, on one line.
+  private static func usageMessage(
+    _ error: any Error, _ root: any ParsableCommand.Type
+  ) -> String {
+    let parts = root.fullMessage(for: error).split(separator: "\n").compactMap { line in
+      let text = line.drop { $0 == " " }
+      if text.hasPrefix("See ") { return nil as String? }
+      let words = text.split(separator: " ").drop { $0 == "Error:" || $0 == "Help:" }
+      return words.joined(separator: " ")
+    }
+    return parts.joined(separator: "; ")
+  }
+
   private static func say(_ error: ToolError) {
     if wantsJSON {
-      try? ByteOutput.messages.writeLine(error.json)
+      try? ByteOutput.messages.writeLine(OpenReport.adding(to: error.json))
     } else {
       let label = usesColor ? "\u{1B}[31merror:\u{1B}[0m" : "error:"
       try? ByteOutput.messages.writeLine("\(name): \(label) \(error.message)")

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Console
 import Glibc
 import Varve
 
@@ -17,23 +18,28 @@ struct BasicsCommand: AsyncParsableCommand {
   @Option(help: "Rounds of every measurement; medians are printed.")
   var rounds = 3
 
-  @Option(help: "The store's memory budget in MiB.")
-  var memoryBudgetMiB = 256
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("The store's memory budget: from 16MiB to 1TiB.", valueName: "size"),
+    transform: ByteSize.argument)
+  var memoryBudget = ByteSize(256 << 20)
 
   @Option(help: "Another program with fio's options.")
   var fio = "fio"
 
   func validate() throws {
-    guard keys >= 1000, rounds >= 1, rounds <= 100, memoryBudgetMiB >= 16 else {
+    guard keys >= 1000, rounds >= 1, rounds <= 100,
+      (16 << 20...1 << 40).contains(memoryBudget.byteCount)
+    else {
       throw ValidationError(
-        "--keys from 1000, --rounds from 1 to 100, --memory-budget-mi-b from 16")
+        "--keys from 1000, --rounds from 1 to 100, --memory-budget from 16MiB to 1TiB")
     }
   }
 
   func run() async throws {
     let bench = StoreBench(
       path: at + "/kvbench-\(getpid()).varve", keyCount: keys,
-      memoryBudget: memoryBudgetMiB << 20)
+      memoryBudget: Int(memoryBudget.byteCount))
     let raw = RawProbe(
       program: fio, path: at + "/kvbench-\(getpid()).raw", byteCount: bench.deviceByteCount)
     defer {

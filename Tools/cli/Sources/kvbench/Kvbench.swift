@@ -10,10 +10,11 @@ struct Kvbench: AsyncParsableCommand {
     commandName: "kvbench",
     abstract: "Measure Varve beside the raw device.",
     discussion: """
-      Figures are medians of several rounds; compare ratios, not absolute numbers, and run it on a
-      machine that does nothing else.
+      Figures are medians of several rounds; compare ratios, not absolute numbers,
+      and run it on a machine that does nothing else. The device is measured with
+      fio, which must be installed.
 
-      EXAMPLES
+      EXAMPLES:
         kvbench basics
         kvbench basics --at /mnt/data --keys 4000000 --rounds 5
       """,

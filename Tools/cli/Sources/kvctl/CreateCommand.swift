@@ -13,14 +13,23 @@ struct CreateCommand: AsyncParsableCommand {
         kvctl create store.varve --size 64MiB
         kvctl create /dev/loop0 --label carts
 
-      A file is made with mode 0600, preallocated and filled with zeros. What exists, and a device
-      that carries a signature, is refused unless --force is given.
+      A file is made with mode 0600, preallocated and filled with zeros. What exists,
+      and a device that carries a signature, is refused unless --force is given.
+      SIZE is at least 2MiB, in bytes or with KiB, MiB, GiB or TiB. A signal (such as
+      control-C) while the file is filled removes it.
       """)
 
-  @Argument(help: "STORE") var arguments: [String] = []
-  @Option(help: "The size of the store, such as 64MiB; may be left out for a device.")
+  @Argument(help: .store()) var arguments: [String] = []
+  @Option(
+    parsing: .unconditional,
+    help: "The size of the store, such as 64MiB; may be left out for a device.",
+    transform: ByteSize.argument)
   var size: ByteSize?
-  @Option(help: "The size of a segment: a power of two from 32KiB to 64MiB.")
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "The size of a segment: a power of two from 32KiB to 64MiB.", valueName: "size"),
+    transform: ByteSize.argument)
   var segmentSize: ByteSize?
   @Option(help: "A name for people, at most 64 bytes.")
   var label = ""
@@ -44,14 +53,20 @@ struct CreateCommand: AsyncParsableCommand {
       byteCount: size?.byteCount, segmentByteCount: segmentByteCount, label: label, force: force
     ) { done, total in
       meter.update(byteCountDone: done, byteCount: total)
+      // Called within the task that fills the file: cancelling it removes the file.
+      if Interruption.signal != nil { unsafe withUnsafeCurrentTask { unsafe $0?.cancel() } }
     }
+    Interruption.watch()
     let info: StoreInfo
     do {
       defer { meter.finish() }
       try await Store.create(path: path, options: options)
       info = try await Store.info(path: path)
     } catch {
-      throw ToolError(error, subject: path)
+      guard error.code == .cancelled, Interruption.signal != nil else {
+        throw ToolError(error, subject: path)
+      }
+      throw ToolError.interrupted(error.message)
     }
     warnOfFileSystem(path)
     if shared.json {

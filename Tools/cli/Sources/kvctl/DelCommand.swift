@@ -12,10 +12,11 @@ struct DelCommand: AsyncParsableCommand {
         kvctl del store.varve greeting
         kvctl del store.varve greeting --must-exist
 
-      Exit code 0 whether or not the key existed; with --must-exist 1 where it did not.
+      Exit code 0 whether or not the key existed; with --must-exist 1 where it did
+      not.
       """)
 
-  @Argument(help: "STORE KEY") var arguments: [String] = []
+  @Argument(help: .store("key")) var arguments: [String] = []
   @Option(help: "What the delete survives when the command ends: buffered, written or durable.")
   var durability: Durability = .durable
   @Flag(help: "Fail where the key has no value.")

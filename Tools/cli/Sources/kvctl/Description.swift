@@ -8,6 +8,7 @@ enum Description {
       "ok": true, "path": .string(path), "uuid": .string(info.uuid),
       "label": .string(info.label), "formatVersion": .count(info.formatVersion),
       "deviceBytes": .count(info.deviceByteCount),
+      "presentBytes": .count(info.presentByteCount),
       "segmentBytes": .count(info.segmentByteCount), "segments": .count(info.segmentCount),
       "freeSegments": .count(info.freeSegmentCount),
       "openSegments": .count(info.openSegmentCount),
@@ -18,21 +19,38 @@ enum Description {
       "checkpoint": .bool(info.hasCheckpoint),
       "validSuperblocks": .count(info.validSuperblockCount), "live": .bool(info.isLive),
       "holderPid": info.holderProcessID.map { .count($0) } ?? .null,
+      "holderReads": .bool(info.isHolderReading),
+      "findings": .array(info.findings.map { .string($0) }),
     ]
+  }
+
+  /// Who holds a store.
+  private static func state(_ info: StoreInfo) -> String {
+    guard info.isLive else { return "not in use" }
+    let holder = info.holderProcessID.map { " by process \($0)" } ?? ""
+    return "live, may be stale: in use\(holder)\(info.isHolderReading ? ", for reading" : "")"
+  }
+
+  /// How large a store is, and how large what lies there.
+  private static func size(_ info: StoreInfo) -> String {
+    let size = "\(ByteSize(info.deviceByteCount))"
+    guard info.presentByteCount != info.deviceByteCount else { return size }
+    let change = info.presentByteCount > info.deviceByteCount ? "the rest is not used" : "cut short"
+    return "\(size); there are \(ByteSize(info.presentByteCount)): \(change)"
   }
 
   static func text(_ info: StoreInfo, path: String) -> String {
     let used = info.segmentCount - info.freeSegmentCount
     let percent = info.segmentCount > 0 ? used * 100 / info.segmentCount : 0
-    let holder = info.holderProcessID.map { " by process \($0)" } ?? ""
-    return table([
+    let isOpen = info.isLive && !info.isHolderReading
+    let rows = [
       ("store", path + (info.label.isEmpty ? "" : " (\(info.label))")),
-      ("state", info.isLive ? "live, may be stale: in use\(holder)" : "not in use"),
+      ("state", state(info)),
       (
         "last shutdown",
-        info.wasClosedCleanly ? "clean" : info.isLive ? "open" : "not clean: will be recovered"
+        info.wasClosedCleanly ? "clean" : isOpen ? "open" : "not clean: will be recovered"
       ),
-      ("size", "\(ByteSize(info.deviceByteCount))"),
+      ("size", size(info)),
       (
         "segments",
         "\(info.segmentCount) of \(ByteSize(UInt64(info.segmentByteCount))): "
@@ -45,7 +63,8 @@ enum Description {
       ("superblocks", "\(info.validSuperblockCount) of 4 valid"),
       ("opened", "\(info.openCount) times"),
       ("format", "version \(info.formatVersion), UUID \(info.uuid)"),
-    ])
+    ]
+    return table(rows + info.findings.map { ("DAMAGE", $0) })
   }
 
   static func json(_ statistics: StoreStatistics) -> JSONValue {

@@ -13,10 +13,11 @@ struct GetCommand: AsyncParsableCommand {
         kvctl get store.varve picture > picture.png
         kvctl get store.varve 00ff --hex
 
-      The bytes come as they are; a terminal gets a line end after them. Exit code 1: not found.
+      The bytes come as they are; a terminal gets a line end after them.
+      Exit code 1: not found.
       """)
 
-  @Argument(help: "STORE KEY") var arguments: [String] = []
+  @Argument(help: .store("key")) var arguments: [String] = []
   @Flag(help: "Open a store with damage of unknown extent, too.")
   var allowDegraded = false
   @OptionGroup var encoding: KeyEncoding

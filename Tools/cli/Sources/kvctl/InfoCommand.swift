@@ -12,10 +12,11 @@ struct InfoCommand: AsyncParsableCommand {
         kvctl info store.varve
         kvctl info store.varve --json
 
-      Works on a damaged store and on one in use (then marked live: it may be stale). Never writes.
+      Works on a damaged store, one that was cut short or grown, and one in use (then
+      marked live: it may be stale). Never writes.
       """)
 
-  @Argument(help: "STORE") var arguments: [String] = []
+  @Argument(help: .store()) var arguments: [String] = []
   @OptionGroup var shared: SharedOptions
 
   func run() async throws {

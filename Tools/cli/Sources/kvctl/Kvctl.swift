@@ -7,19 +7,23 @@ struct Kvctl: AsyncParsableCommand {
     abstract: "Administers a Varve store in a file or on a block device.",
     discussion: """
       EXAMPLES:
-        kvctl create /var/lib/app/store --size 1GiB
-        kvctl put /var/lib/app/store greeting hello
-        kvctl get /var/lib/app/store greeting
-        kvctl load /var/lib/app/store --directory /usr/share/doc
-        kvctl dump /var/lib/app/store > backup.jsonl
-        kvctl recover /var/lib/app/store --plan
+        kvctl create store.varve --size 1GiB
+        kvctl put store.varve greeting hello
+        kvctl get store.varve greeting
+        kvctl load store.varve --directory /usr/share/doc
+        kvctl dump store.varve > backup.jsonl
+        kvctl recover store.varve --plan
 
       STORE may also come from the variable KVCTL_STORE.
 
       EXIT CODES:
-        0 done   1 key not found, or another failure named on stderr
-        10 recovered: an unacknowledged tail was dropped   20 damage found
-        30 refused, nothing changed   31 in use   32 out of resources   64 usage
+        0   done, clean
+        1   key not found, or another failure named on stderr
+        10  recover: the store had not been closed; done, and at most an
+            unacknowledged tail was dropped (the counts are printed)
+        20  damage found       30  refused, nothing changed
+        31  in use             32  out of resources           64  usage
+        128 and the number of the signal that ended create or shell
       """,
     version: "0.1.0",
     groupedSubcommands: [

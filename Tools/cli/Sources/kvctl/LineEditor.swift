@@ -5,7 +5,7 @@ import Glibc
 /// backspace, control-A, -E, -U, -C, -D); elsewhere plainly.
 struct LineEditor {
   private(set) var history: [String] = []
-  private var lines = LineReader(descriptor: 0)
+  private var lines = LineReader(descriptor: 0, endsOnSignal: true)
   /// Lines kept for the arrow keys.
   private static let maximumHistoryCount = 1000
 
@@ -27,9 +27,9 @@ struct LineEditor {
     return line
   }
 
-  private enum Key {
+  private enum Key: Equatable {
     case character(Character)
-    case up, down, left, right, home, end, backspace, clear, enter, endOfInput, other
+    case up, down, left, right, home, end, backspace, clear, enter, endOfInput, closed, other
   }
 
   private func edit(prompt: String) throws -> String? {
@@ -43,17 +43,26 @@ struct LineEditor {
     var text: [Character] = []
     var cursor = 0
     var place = history.count
+    var isShown = false
     while true {
-      try show(prompt: prompt, text: text, cursor: cursor)
-      switch readKey() {
-      case .enter:
+      // What is typed ahead or pasted is shown once, and what is added at the end by itself: the
+      // whole line after each key would be work that grows with its square.
+      if !isShown, !isKeyWaiting {
+        try show(prompt: prompt, text: text, cursor: cursor)
+        isShown = true
+      }
+      let key = readKey()
+      switch key {
+      case _ where Self.ends(key, text):
+        if !isShown { try show(prompt: prompt, text: text, cursor: cursor) }
         try ByteOutput.standard.writeLine("")
         try ByteOutput.standard.flush()
-        return String(text)
-      case .endOfInput where text.isEmpty:
-        try ByteOutput.standard.writeLine("")
+        return key == .enter ? String(text) : nil
+      case .character(let character) where isShown && cursor == text.count:
+        Self.apply(key, to: &text, cursor: &cursor)
+        try ByteOutput.standard.write(Array(String(character).utf8))
         try ByteOutput.standard.flush()
-        return nil
+        continue
       case .up where place > 0:
         place -= 1
         text = Array(history[place])
@@ -62,9 +71,22 @@ struct LineEditor {
         place += 1
         text = place < history.count ? Array(history[place]) : []
         cursor = text.count
-      case let key: Self.apply(key, to: &text, cursor: &cursor)
+      default: Self.apply(key, to: &text, cursor: &cursor)
       }
+      isShown = false
     }
+  }
+
+  /// Whether a key ends the line, or the input: control-D does in an empty line.
+  private static func ends(_ key: Key, _ text: [Character]) -> Bool {
+    key == .enter || key == .closed || (key == .endOfInput && text.isEmpty)
+  }
+
+  /// Whether another key has been typed already.
+  private var isKeyWaiting: Bool {
+    var waiting = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
+    // SAFETY: one structure, a local variable.
+    return unsafe poll(&waiting, 1, 0) > 0
   }
 
   private static func apply(_ key: Key, to text: inout [Character], cursor: inout Int) {
@@ -94,7 +116,7 @@ struct LineEditor {
   }
 
   private func readKey() -> Key {
-    guard let byte = readByte() else { return .endOfInput }
+    guard let byte = readByte() else { return .closed }
     switch byte {
     case 1: return .home
     case 3, 21: return .clear
@@ -129,7 +151,9 @@ struct LineEditor {
     return .character(character)
   }
 
+  /// Nil where the terminal is gone or a signal came.
   private func readByte() -> UInt8? {
+    guard Interruption.waitForInput(0) else { return nil }
     var byte: UInt8 = 0
     // SAFETY: one byte is read into a local variable.
     return unsafe read(0, &byte, 1) == 1 ? byte : nil

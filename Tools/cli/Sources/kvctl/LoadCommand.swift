@@ -15,13 +15,14 @@ struct LoadCommand: AsyncParsableCommand {
         kvctl load store.varve --directory /usr/share/doc
         kvctl dump old.varve | kvctl load new.varve --jsonl -
 
-      Keys are the paths below the folder, or key/keyB64 with value/valueB64 a line. Only regular
-      files are taken: links and special files are counted. A file over the value limit, an
-      unreadable file or a bad line stops the load; what was stored before stays. --skip-errors
-      names it and goes on. With --json: one object a line, progress and then the result.
+      Keys are the paths below the folder, or key/keyB64 with value/valueB64 a line.
+      Only regular files are taken: links and special files are counted. A file over
+      the value limit, an unreadable file or a bad line stops the load; what was
+      stored before stays, and is counted. --skip-errors names it and goes on.
+      With --json: one object a line, progress and then the result.
       """)
 
-  @Argument(help: "STORE") var arguments: [String] = []
+  @Argument(help: .store()) var arguments: [String] = []
   @Option(help: "The folder to load.")
   var directory: String?
   @Option(help: ArgumentHelp("Lines of JSON; - is standard input.", valueName: "file"))
@@ -47,7 +48,8 @@ struct LoadCommand: AsyncParsableCommand {
     } else if let jsonl {
       let descriptor = try open(jsonl)
       defer { if descriptor != 0 { close(descriptor) } }
-      try await load(path, from: RecordLines(descriptor: descriptor))
+      let name = jsonl == "-" ? "standard input" : jsonl
+      try await load(path, from: RecordLines(descriptor: descriptor, name: name))
     }
   }
 
@@ -56,6 +58,13 @@ struct LoadCommand: AsyncParsableCommand {
     // SAFETY: the string is passed as a C string that lives through the call.
     let descriptor = unsafe Glibc.open(file, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw .system(file, errorNumber: errno) }
+    var status = stat()
+    // SAFETY: `status` is a local variable.
+    if unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
+      close(descriptor)
+      throw ToolError(
+        .failure, code: "io", "\(file) is a directory: --directory loads what it holds")
+    }
     return descriptor
   }
 
@@ -68,8 +77,7 @@ struct LoadCommand: AsyncParsableCommand {
       do {
         try await run(source, in: store, tally: tally)
       } catch {
-        tally.interrupt()
-        throw error
+        throw tally.interrupted(error)
       }
       try tally.finish(store.statistics)
     }

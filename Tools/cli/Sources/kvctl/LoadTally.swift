@@ -121,7 +121,7 @@ final class LoadTally {
     guard skipsErrors else {
       throw ToolError(
         .failure, code: code,
-        message + "; what came before it is stored (--skip-errors names it and goes on)")
+        message + " (--skip-errors names it and goes on)")
     }
     if shared.json {
       let event: JSONValue = [
@@ -161,19 +161,34 @@ final class LoadTally {
 
   private func rate(_ count: UInt64) -> UInt64 { UInt64(Double(count) / seconds) }
 
-  /// Clears the line of progress.
-  func interrupt() { meter.finish() }
+  /// The error that ended the load, with the count of what was stored before.
+  func interrupted(_ error: any Error) -> any Error {
+    meter.finish()
+    guard let error = (error as? StoreError).map({ ToolError($0) }) ?? error as? ToolError else {
+      return error
+    }
+    return error.adding(
+      "; \(recordCount) records (\(ByteSize(byteCount))) were stored before",
+      [
+        .init("records", .count(recordCount)), .init("bytes", .count(byteCount)),
+        .init("skipped", skipped),
+      ])
+  }
+
+  /// What was not stored, by reason.
+  private var skipped: JSONValue {
+    [
+      "links": .count(linkCount), "special": .count(specialCount),
+      "overLimit": .count(overLimitCount), "unreadable": .count(unreadableCount),
+      "badLines": .count(badLineCount),
+    ]
+  }
 
   /// Prints the result.
   ///
   /// - Throws: where it cannot be written.
   func finish(_ statistics: StoreStatistics) throws {
     meter.finish()
-    let skipped: JSONValue = [
-      "links": .count(linkCount), "special": .count(specialCount),
-      "overLimit": .count(overLimitCount), "unreadable": .count(unreadableCount),
-      "badLines": .count(badLineCount),
-    ]
     if shared.json {
       try ByteOutput.standard.writeLine([
         "ok": true, "event": "done", "records": .count(recordCount), "bytes": .count(byteCount),

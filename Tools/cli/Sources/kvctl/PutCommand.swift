@@ -16,15 +16,17 @@ struct PutCommand: AsyncParsableCommand {
         date | kvctl put store.varve today -
         kvctl put store.varve lock me --if-absent
 
-      VALUE may be - for standard input, or @FILE. A condition that does not hold gives exit code 1.
+      VALUE may be - for standard input, or @FILE. A condition that does not hold
+      gives exit code 1.
       """)
 
-  @Argument(help: "STORE KEY VALUE") var arguments: [String] = []
+  @Argument(help: .store("key", "value")) var arguments: [String] = []
   @Option(help: "What the write survives when the command ends: buffered, written or durable.")
   var durability: Durability = .durable
   @Flag(help: "Only if the key has no value.")
   var ifAbsent = false
-  @Option(help: "Only if the key's current sequence number is this one.")
+  @Option(
+    parsing: .unconditional, help: "Only if the key's current sequence number is this one.")
   var ifSeq: UInt64?
   @OptionGroup var encoding: KeyEncoding
   @OptionGroup var shared: SharedOptions
@@ -64,6 +66,9 @@ struct PutCommand: AsyncParsableCommand {
   /// Reads a value to one byte over the limit at most: the store then refuses it with its reason.
   private func value(_ argument: String) throws(ToolError) -> [UInt8] {
     let bound = (16 << 20) + 1
+    guard argument != "@" else {
+      throw .usage("@ names no file: VALUE is a text, - for standard input, or @FILE")
+    }
     do throws(FileContents.Failure) {
       if argument == "-" {
         return try FileContents.read(descriptor: 0, maximumByteCount: bound)
@@ -77,8 +82,15 @@ struct PutCommand: AsyncParsableCommand {
       switch error {
       case .tooLong:
         throw ToolError(.failure, code: "tooLarge", "\(name) is over the limit of 16 MiB a value")
-      case .notRegular: throw ToolError(.failure, code: "io", "\(name) is no regular file")
-      case .system(let number): throw .system(name, errorNumber: number)
+      case .notRegular:
+        throw ToolError(
+          .failure, code: "io", "\(name) is no regular file: pipe it, and name - as VALUE")
+      case .system(let number):
+        let remedy =
+          argument == "-"
+          ? "" : " (VALUE is read from a file because of the @; a text with @ comes through -)"
+        throw ToolError(
+          .failure, code: "io", "\(name): \(ToolError.reason(number))\(remedy)")
       }
     }
     return try encoding.decode(argument, what: "value")

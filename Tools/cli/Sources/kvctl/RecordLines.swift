@@ -5,7 +5,9 @@ final class RecordLines: LoadSource {
   private var lines: LineReader
   private var number = 0
 
-  init(descriptor: Int32) { lines = LineReader(descriptor: descriptor) }
+  init(descriptor: Int32, name: String) {
+    lines = LineReader(descriptor: descriptor, name: name)
+  }
 
   /// The next record to store, or nil at the end.
   ///
@@ -38,6 +40,7 @@ final class RecordLines: LoadSource {
     } catch {
       throw .usage(error.description)
     }
+    if let name = object.repeatedName { throw .usage("\"\(name)\" stands there twice") }
     guard let key = try JSONBytes.bytes("key", in: object),
       let value = try JSONBytes.bytes("value", in: object)
     else { throw .usage("no key and value, or keyB64 and valueB64") }

@@ -12,11 +12,15 @@ struct RecoverCommand: AsyncParsableCommand {
         kvctl recover store.varve --plan
         kvctl recover store.varve --json
 
-      --plan says what recovery would read, hold in memory and take, and changes nothing.
-      Exit code 10: an unacknowledged tail was dropped; 20: damage was found.
+      --plan says what recovery would read, hold in memory and take, and changes
+      nothing; it works on a store in use too (then marked live: it may be stale).
+
+      Exit code 0: the store had been closed. 10: it had not been closed and was
+      recovered; at most an unacknowledged tail was dropped, and the counts say how
+      much (often nothing). 20: damage was found.
       """)
 
-  @Argument(help: "STORE") var arguments: [String] = []
+  @Argument(help: .store()) var arguments: [String] = []
   @Flag(help: "Only say what recovery would do.")
   var plan = false
   @OptionGroup var shared: SharedOptions
@@ -85,19 +89,23 @@ struct RecoverCommand: AsyncParsableCommand {
         "estimatedSeconds": .number(plan.estimatedSeconds),
         "frameSegments": .count(plan.frameSegmentCount),
         "summarySegments": .count(plan.summarySegmentCount),
-        "usesCheckpoint": .bool(plan.usesCheckpoint),
+        "usesCheckpoint": .bool(plan.usesCheckpoint), "live": .bool(plan.isLive),
+        "holderPid": plan.holderProcessID.map { .count($0) } ?? .null,
       ])
       return
     }
+    let holder = plan.holderProcessID.map { " by process \($0)" } ?? ""
+    let state = [("state", "live, may be stale: in use\(holder)")]
     try ByteOutput.standard.writeLine(
-      Description.table([
-        ("last shutdown", plan.wasClean ? "clean" : "not clean"),
-        ("reads", "\(ByteSize(plan.byteCountToRead))"),
-        ("holds", "\(ByteSize(plan.memoryByteCount)) of memory"),
-        ("takes", "about \(Description.rounded(plan.estimatedSeconds)) s"),
-        ("checkpoint", plan.usesCheckpoint ? "used" : "none"),
-        ("summaries", "of \(plan.summarySegmentCount) segments"),
-        ("frames", "of \(plan.frameSegmentCount) segments"),
-      ]))
+      Description.table(
+        (plan.isLive ? state : []) + [
+          ("last shutdown", plan.wasClean ? "clean" : "not clean"),
+          ("reads", "at most \(ByteSize(plan.byteCountToRead))"),
+          ("holds", "\(ByteSize(plan.memoryByteCount)) of memory"),
+          ("takes", "about \(Description.rounded(plan.estimatedSeconds)) s"),
+          ("checkpoint", plan.usesCheckpoint ? "used" : "none"),
+          ("summaries", "of \(plan.summarySegmentCount) segments"),
+          ("frames", "of \(plan.frameSegmentCount) segments"),
+        ]))
   }
 }

@@ -12,17 +12,19 @@ struct ShellCommand: AsyncParsableCommand {
         kvctl shell store.varve
         echo '{"op":"get","key":"greeting"}' | kvctl shell store.varve --json
 
-      With --json: one object a line in, one a line out, in order, flushed after each. Operations:
-      put, get, del, batch, mget, sync, checkpoint, stat, close. An id is echoed. --concurrency
-      runs several at once and answers each when it is done, so that only the id tells which.
+      With --json: one object a line in, one a line out, in order, flushed after
+      each. Operations: put, get, del, batch, mget, sync, checkpoint, stat, close. An
+      id is echoed. --concurrency runs several at once and answers each when it is
+      done, so that only the id tells which. The end of input, and SIGTERM, SIGINT
+      or SIGHUP, finish what runs and close the store.
       """)
 
-  @Argument(help: "STORE") var arguments: [String] = []
+  @Argument(help: .store()) var arguments: [String] = []
   @Flag(help: "Open the store for reading only.")
   var readOnly = false
   @Flag(help: "Open a store with damage of unknown extent, for reading only.")
   var allowDegraded = false
-  @Option(help: "Requests that run at once (with --json).")
+  @Option(parsing: .unconditional, help: "Requests that run at once (with --json): up to 4096.")
   var concurrency = 1
   @OptionGroup var shared: SharedOptions
 
@@ -36,6 +38,8 @@ struct ShellCommand: AsyncParsableCommand {
     let path = try StorePath.split(arguments).store
     let store = try await shared.openStore(
       path, readOnly: readOnly || allowDegraded, allowDegraded: allowDegraded)
+    // From here on a signal is an end of input: what runs is finished, and the store is closed.
+    Interruption.watch()
     let session = ShellSession(store: store)
     if shared.json {
       try await serve(session)
@@ -48,11 +52,12 @@ struct ShellCommand: AsyncParsableCommand {
     } catch {
       throw ToolError(error, subject: "closing the store")
     }
+    if let signal = Interruption.signal { throw ExitCode(128 + signal) }
   }
 
   private func serve(_ session: ShellSession) async throws {
     try Self.answer(session.opening)
-    var lines = LineReader(descriptor: 0)
+    var lines = LineReader(descriptor: 0, endsOnSignal: true)
     guard concurrency > 1 else {
       while let line = try lines.next() {
         let answer = await session.answer(to: line)

@@ -6,6 +6,7 @@ struct ShellPrompt {
   let session: ShellSession
   let storePath: String
 
+  private static let quoting = "words with spaces stand in double quotes"
   private static let help = """
     put KEY VALUE [buffered|written|durable]
     get KEY
@@ -15,8 +16,13 @@ struct ShellPrompt {
     stat         counts, space and memory
     history      what was typed
     quit         close the store and leave
-    Words with spaces stand in double quotes; \\" and \\\\ inside them.
+    Note: \(quoting); \\" and \\\\ inside them.
     """
+  /// What each command takes.
+  private static let arguments = [
+    "put": " KEY VALUE [buffered|written|durable]", "get": " KEY", "del": " KEY", "sync": "",
+    "checkpoint": "", "stat": "",
+  ]
 
   /// Reads lines until the end of input or `quit`.
   func run() async throws {
@@ -43,8 +49,11 @@ struct ShellPrompt {
   }
 
   private func perform(_ words: [String]) async throws {
-    guard let request = Self.request(words) else {
+    guard let arguments = Self.arguments[words[0]] else {
       return try say("error: not a command: 'help' lists them")
+    }
+    guard let request = Self.request(words) else {
+      return try say("error: usage: \(words[0])\(arguments) (\(Self.quoting))")
     }
     let answer = await session.answer(to: ShellRequest(request)).json
     if answer["ok"] != true {
@@ -69,14 +78,16 @@ struct ShellPrompt {
     try ByteOutput.standard.flush()
   }
 
-  /// The request that some words stand for, or nil.
+  /// The request that some words stand for, or nil where they are too few, too many or wrong.
   private static func request(_ words: [String]) -> JSONValue? {
     switch (words[0], words.count) {
     case ("put", 3): return ["op": "put", "key": .string(words[1]), "value": .string(words[2])]
     case ("put", 4):
+      // A value of two words without quotes is the likelier slip than a wrong level.
+      guard let durability = Durability(rawValue: words[3]) else { return nil }
       return [
         "op": "put", "key": .string(words[1]), "value": .string(words[2]),
-        "durability": .string(words[3]),
+        "durability": .string(durability.rawValue),
       ]
     case ("get", 2), ("del", 2): return ["op": .string(words[0]), "key": .string(words[1])]
     case ("sync", 1), ("checkpoint", 1), ("stat", 1): return ["op": .string(words[0])]

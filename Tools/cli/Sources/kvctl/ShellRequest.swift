@@ -60,7 +60,8 @@ struct ShellRequest: Sendable {
   }
 
   private static func operation(_ object: JSONValue) throws(ToolError) -> Operation {
-    guard let name = object["op"]?.text else { throw .usage("no \"op\"") }
+    guard let operation = object["op"] else { throw .usage("no \"op\"") }
+    guard let name = operation.text else { throw .usage("\"op\" must be a string") }
     let writing: Set = ["durability", "ifAbsent", "ifSeq"]
     switch name {
     case "put":
@@ -89,7 +90,8 @@ struct ShellRequest: Sendable {
     }
   }
 
-  /// Refuses members that mean nothing: a misspelt durability must not pass for the default.
+  /// Refuses members that mean nothing, a misspelt durability must not pass for the default, and
+  /// those that stand there twice, of which only one could be meant.
   private static func allow(_ names: Set<String>, in object: JSONValue) throws(ToolError) {
     guard case .object(let members) = object else { throw .usage("not an object") }
     for member in members where !names.contains(member.name) {
@@ -97,6 +99,7 @@ struct ShellRequest: Sendable {
         throw .usage("this version knows no \"\(member.name)\" here")
       }
     }
+    if let name = object.repeatedName { throw .usage("\"\(name)\" stands there twice") }
   }
 
   private static func key(_ object: JSONValue) throws(ToolError) -> [UInt8] {
@@ -116,13 +119,16 @@ struct ShellRequest: Sendable {
       throw .usage("either \"keys\" or \"keysB64\"")
     }
     let isBase64 = object["keysB64"] != nil
-    guard let elements = (object["keys"] ?? object["keysB64"])?.elements else {
-      throw .usage("\"keys\" must be an array of strings")
+    let wanted =
+      isBase64
+      ? "\"keysB64\" must be an array of strings of base64" : "\"keys\" must be an array of strings"
+    guard let elements = object[isBase64 ? "keysB64" : "keys"]?.elements else {
+      throw .usage(wanted)
     }
     var keys: [[UInt8]] = []
     for element in elements {
       guard let text = element.text, let key = isBase64 ? Base64.decode(text) : Array(text.utf8)
-      else { throw .usage("\"keys\" must be an array of strings") }
+      else { throw .usage(wanted) }
       keys.append(key)
     }
     return keys

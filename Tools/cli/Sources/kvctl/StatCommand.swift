@@ -13,7 +13,7 @@ struct StatCommand: AsyncParsableCommand {
         kvctl stat store.varve --json
       """)
 
-  @Argument(help: "STORE") var arguments: [String] = []
+  @Argument(help: .store()) var arguments: [String] = []
   @Flag(help: "Open a store with damage of unknown extent, too.")
   var allowDegraded = false
   @OptionGroup var shared: SharedOptions

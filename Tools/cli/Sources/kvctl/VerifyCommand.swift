@@ -11,9 +11,9 @@ struct VerifyCommand: AsyncParsableCommand {
       EXAMPLES:
         kvctl verify store.varve --directory /usr/share/doc
 
-      Lists what differs or is missing; exit code 1 if anything does, 20 if a record is damaged.
-      What load would not take (links, special files, files over the limit) and unreadable files
-      are counted apart.
+      Lists what differs or is missing; exit code 1 if anything does, 20 if a record
+      is damaged. What load would not take (links, special files, files over the
+      limit) and unreadable files are counted apart.
       """)
 
   /// How one file compares.
@@ -27,7 +27,7 @@ struct VerifyCommand: AsyncParsableCommand {
     var byteCount = 0
   }
 
-  @Argument(help: "STORE") var arguments: [String] = []
+  @Argument(help: .store()) var arguments: [String] = []
   @Option(help: "The folder to compare with.")
   var directory: String
   @Flag(help: "Open a store with damage of unknown extent, too.")

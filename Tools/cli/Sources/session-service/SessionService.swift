@@ -16,14 +16,15 @@ struct SessionService: AsyncParsableCommand {
         session-service /var/tmp/sessions.varve --rounds 1000
         session-service /var/tmp/sessions.varve      (until SIGTERM or control-C)
 
-      Many tasks use one store at once: each begins sessions (durable, only if the token is unused),
-      counts visits (read, change, write if unchanged) and ends sessions. The store runs as a
-      service of swift-service-lifecycle: on SIGTERM the clients finish what they are at, then the
-      store drains and is marked clean. A second instance waits for the first to let go, as in a
-      rolling restart. The store is made where there is none.
+      Many tasks use one store at once: each begins sessions (durable, only if the
+      token is unused), counts visits (read, change, write if unchanged) and ends
+      sessions. The store runs as a service of swift-service-lifecycle: on SIGTERM
+      the clients finish what they are at, then the store drains and is marked clean.
+      A second instance waits for the first to let go, as in a rolling restart. The
+      store is made where there is none.
 
-      READ THE SOURCE: SessionStore.swift (records on a store), Traffic.swift (many tasks),
-      SessionService.swift (open, run, shut down).
+      READ THE SOURCE: SessionStore.swift (records on a store), Traffic.swift (many
+      tasks), SessionService.swift (open, run, shut down).
       """)
 
   @Argument(help: "The store's file; made if it is not there.")

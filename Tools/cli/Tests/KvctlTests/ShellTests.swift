@@ -76,6 +76,8 @@ import Testing
       #"{"op":"put","key":"k","value":"v","ifSeq":1,"ifAbsent":true}"#,
       #"{"op":"mget","keys":"k"}"#, #"{"op":"mget","keys":[1]}"#, #"{"op":"get","keyB64":"!"}"#,
       #"{"op":"batch","ops":[{"op":"get","key":"k"}]}"#, #"{"op":"batch"}"#,
+      #"{"op":"put","key":"a","key":"b","value":"c"}"#, #"{"op":"get","op":"get","key":"a"}"#,
+      #"{"op":"batch","ops":[{"op":"put","key":"k","value":"v","value":"w"}]}"#,
     ]
     let said = try converse(try place.store(), bad + [#"{"op":"get","key":"k","id":1}"#])
     try #require(said.count == bad.count + 2)
@@ -84,6 +86,22 @@ import Testing
       #expect(said[index + 1]["code"] == "usage", "\(line)")
     }
     #expect(said.last == ["ok": true, "found": false, "id": 1])
+  }
+
+  @Test("A refused request names the field that is wrong")
+  func namedFields() throws {
+    let place = try Workplace()
+    let bad = [
+      (#"{"op":7}"#, #""op" must be a string"#), (#"{"key":"k"}"#, #"no "op""#),
+      (#"{"op":"mget","keysB64":["!"]}"#, #""keysB64" must be"#),
+      (#"{"op":"mget","keysB64":7}"#, #""keysB64" must be"#),
+      (#"{"op":"put","key":"a","key":"b","value":"c"}"#, #""key" stands there twice"#),
+    ]
+    let said = try converse(try place.store(), bad.map(\.0))
+    for (index, (_, words)) in bad.enumerated() {
+      let message = said[index + 1]["message"]?.text ?? ""
+      #expect(message.hasPrefix(words), "\(message)")
+    }
   }
 
   @Test("Failures carry their code")
@@ -127,5 +145,22 @@ import Testing
       lines.prefix(4) == [
         "ok, sequence 1", "a \"value\"", "not found", "error: not a command: 'help' lists them",
       ])
+  }
+
+  @Test("The prompt says what a command takes")
+  func promptUsage() throws {
+    let place = try Workplace()
+    let store = try place.store()
+    let input = "put\nget 'x y'\nput 'x y' \"z w\"\nsync now\n"
+    let lines = try ToolProcess.kvctl("shell", store, input: Array(input.utf8)).text
+      .split(separator: "\n")
+    let usages = [
+      "put KEY VALUE [buffered|written|durable]", "get KEY",
+      "put KEY VALUE [buffered|written|durable]", "sync",
+    ]
+    try #require(lines.count == usages.count)
+    for (line, usage) in zip(lines, usages) {
+      #expect(line.hasPrefix("error: usage: \(usage) ("), "\(line)")
+    }
   }
 }

@@ -110,7 +110,9 @@ final class ToolProcess {
     close(input)
   }
 
-  func sendSIGKILL() { kill(processID, SIGKILL) }
+  func sendSIGKILL() { send(signal: SIGKILL) }
+
+  func send(signal: Int32) { kill(processID, signal) }
 
   /// Waits for the end; the status is the exit code, or 128 + the signal.
   func end() -> Ended {

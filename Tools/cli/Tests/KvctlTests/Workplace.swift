@@ -32,6 +32,20 @@ final class Workplace {
     try Data(bytes).write(to: URL(filePath: path(name)))
   }
 
+  /// Flips a byte of every copy of `mark` in a file; returns how many there were.
+  func damage(_ name: String, at mark: [UInt8]) throws -> Int {
+    var data = Data(bytes(of: name))
+    var count = 0
+    var start = data.startIndex
+    while let range = data.range(of: Data(mark), in: start..<data.endIndex) {
+      data[range.lowerBound + 1] ^= 0xFF
+      start = range.upperBound
+      count += 1
+    }
+    try data.write(to: URL(filePath: path(name)))
+    return count
+  }
+
   func bytes(of name: String) -> [UInt8] {
     FileManager.default.contents(atPath: path(name)).map { Array($0) } ?? []
   }
@@ -43,6 +57,13 @@ extension ToolProcess.Ended {
     get throws {
       let line = text.split(separator: "\n").last ?? ""
       return try JSONParser.parse(Array(line.utf8))
+    }
+  }
+
+  /// Everything on standard error, which is lines of JSON.
+  var errorLines: [JSONValue] {
+    get throws {
+      try errors.split(separator: "\n").map { try JSONParser.parse(Array($0.utf8)) }
     }
   }
 
