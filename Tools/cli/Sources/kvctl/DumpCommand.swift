@@ -12,11 +12,11 @@ struct DumpCommand: AsyncParsableCommand {
         kvctl dump store.varve > backup.jsonl
         kvctl dump old.varve | kvctl load new.varve --jsonl -
 
-      A line is {"keyB64":"…","valueB64":"…","seq":N}; the order means nothing. The
-      memory taken does not grow with the store. A record that cannot be read is named on
-      standard error, the others are written, and the exit code is 20. After damage of
-      unknown extent, --allow-degraded writes what is left: a line with "suspect":true may
-      be an older version.
+      A line is {"keyB64":"…","valueB64":"…","seq":N}; the order means nothing.
+      The memory taken does not grow with the store. A record that cannot be
+      read is named on standard error, the others are written, and the exit
+      code is 20. After damage of unknown extent, --allow-degraded writes what
+      is left: a line with "suspect":true may be an older version.
       """)
 
   @Argument(help: .store()) var arguments: [String] = []
