@@ -31,7 +31,7 @@ extension StoreCore {
   /// A task that puts without ever suspending would keep its thread from all others: now and then
   /// it lets them go first.
   private func yieldNowAndThen(_ sequence: SequenceNumber, _ durability: Durability) async {
-    if durability == .buffered, sequence.rawValue % 128 == 0 { await Task.yield() }
+    if durability == .buffered, sequence.rawValue % 1024 == 0 { await Task.yield() }
   }
 
   func delete(
