@@ -135,9 +135,10 @@ extension StoreCore {
   ///
   /// DURABILITY: a flush makes durable what recovery showed, so that the next recovery shows it
   /// again. Open segments without a frame that counts are freed before the cut is written, the
-  /// last first: until the cut is durable a second recovery judges the same tail the same way. The
-  /// superblock then names the cut, the next open epoch and a fresh range of sequence numbers above
-  /// every number that was ever used; only after that is anything appended.
+  /// last first (`UserLogReplay.emptySegments` says which that is): until the cut is durable a
+  /// second recovery judges the same tail the same way. The superblock then names the cut, the next
+  /// open epoch and a fresh range of sequence numbers above every number that was ever used; only
+  /// after that is anything appended.
   private static func makeDurable(
     _ recovered: inout RecoveredStore, on device: any BlockDevice,
     _ environment: StoreEnvironment

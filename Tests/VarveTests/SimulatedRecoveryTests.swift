@@ -56,6 +56,46 @@ import VarveIO
     #expect(judge.imageCount > 50)
   }
 
+  /// A segment whose frames were dropped, since those of its predecessor are missing, is freed
+  /// before that predecessor: a crash in between does not bring them back.
+  @Test func droppedFramesStayDroppedWhereverRecoveryIsCutShort() async throws {
+    let device = GateDevice(try await Harness.formatted())
+    let geometry = try Superblock(
+      decoding: device.medium.image.read(at: 0, byteCount: 4096).span.bytes, at: PageIndex(0)
+    ).geometry
+    var options = Harness.options
+    options.compression = false
+    let store = try await Store.open(device: device, options: options)
+    try await store.put("k", [UInt8](repeating: 1, count: 11_000))
+    await API.until { store.core.log.hasSegmentForPuts }
+    // From here on nothing is flushed, and so nothing sealed.
+    device.install { $0.operation == .flush ? .hold : .pass }
+    try await store.put("lost", [UInt8](repeating: 2, count: 11_000), durability: .written)
+    try await store.put("k", [UInt8](repeating: 3, count: 11_000), durability: .written)
+    var image = device.medium.image
+    device.install { _ in .pass }
+    device.release()
+    try await store.close()
+    let lost = geometry.firstPage(of: SegmentIndex(1)).rawValue * 4096
+    image.write([UInt8](repeating: 0, count: geometry.segmentByteCount), at: lost)
+
+    let crashing = SimulatedDevice(image: image, faults: FaultPlan(), seed: 5, delivery: .background)
+    let recovered = try await Harness.open(crashing)
+    #expect(recovered.recoveryReport.outcome == .recovered)
+    #expect(try await recovered.get("k")?.value.first == 1)
+    let history = crashing.history
+    try await recovered.close()
+    var imageCount = 0
+    for crash in CrashEnumerator(history, crash: .power, density: CrashEnumerator.Density()) {
+      let again = try await Harness.open(crash.makeDevice(delivery: .inline))
+      #expect(try await again.get("k")?.value.first == 1, "\(crash.summary)")
+      #expect(try await again.get("lost") == nil, "\(crash.summary)")
+      try await again.close()
+      imageCount += 1
+    }
+    #expect(imageCount > 10)
+  }
+
   /// A segment that was finished, and not sealed, when a checkpoint began lies before it.
   @Test func finishedSegmentsAreNotAppliedOverACheckpoint() async throws {
     let device = RAMDevice(image: try await Harness.formatted(), delivery: .inline)

@@ -26,7 +26,11 @@ struct UserLogReplay {
   /// Whether the last segment that counts is open. A failed write seals its segment at once, so
   /// that a sealed segment may follow an open one.
   var endsInOpenSegment = false
-  /// Open segments without a frame that counts: they are freed.
+  /// Open segments without a frame that counts: they are freed, the last one first.
+  ///
+  /// DURABILITY: those with frames come behind those without. Were the predecessor of such a segment
+  /// freed before it, a second recovery would take the frames for the continuation of a log whose
+  /// older part had been freed, and bring back what the first one dropped.
   var emptySegments: [SegmentIndex] = []
   var lastSequence = SequenceNumber.zero
   var clockMilliseconds: UInt64 = 0
@@ -349,7 +353,8 @@ struct UserLogRecovery {
       result.openScans.append(scan.summarized())
     } else {
       drop(scan, &report)
-      result.emptySegments.append(scan.segment)
+      let position = scan.hasFrames ? result.emptySegments.endIndex : 0
+      result.emptySegments.insert(scan.segment, at: position)
     }
     let isEndNamed = isEndNamed(of: scan, in: later)
     // DURABILITY: what cannot be read is never a tail, or going on would overwrite it.
