@@ -1,4 +1,3 @@
-import Glibc
 import Synchronization
 
 /// A thread that runs tasks and nothing else. The cooperative pool would do while one of its
@@ -8,54 +7,36 @@ import Synchronization
 package final class WorkerThread: TaskExecutor {
   /// What the thread and its owner share; the thread does not keep its owner alive.
   ///
-  /// SAFETY: the jobs and the flag are touched only with the mutex locked; the two POSIX objects
-  /// are allocated once, never move, and are destroyed when nobody can wait any more.
-  @safe private final class Jobs: @unchecked Sendable {
-    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  /// SAFETY: the jobs and the flag are touched only with the monitor locked.
+  private final class Jobs: @unchecked Sendable {
+    private let monitor = Monitor()
     private var waiting: [UnownedJob] = []
     private var isStopped = false
 
-    init() {
-      unsafe mutex.initialize(to: pthread_mutex_t())
-      unsafe condition.initialize(to: pthread_cond_t())
-      let isReady =
-        unsafe pthread_mutex_init(mutex, nil) == 0
-        && pthread_cond_init(condition, nil) == 0
-      precondition(isReady, "a mutex and a condition without attributes can be made")
-    }
-
-    deinit {
-      unsafe pthread_cond_destroy(condition)
-      unsafe pthread_mutex_destroy(mutex)
-      unsafe condition.deallocate()
-      unsafe mutex.deallocate()
-    }
-
     func append(_ job: UnownedJob) {
-      unsafe pthread_mutex_lock(mutex)
-      defer { unsafe pthread_mutex_unlock(mutex) }
-      waiting.append(job)
-      unsafe pthread_cond_signal(condition)
+      monitor.withLock {
+        waiting.append(job)
+        monitor.signal()
+      }
     }
 
     func stop() {
-      unsafe pthread_mutex_lock(mutex)
-      defer { unsafe pthread_mutex_unlock(mutex) }
-      isStopped = true
-      unsafe pthread_cond_signal(condition)
+      monitor.withLock {
+        isStopped = true
+        monitor.signal()
+      }
     }
 
     /// Waits for jobs and takes all of them; nil once stopped and empty.
     func next() -> [UnownedJob]? {
-      unsafe pthread_mutex_lock(mutex)
-      defer { unsafe pthread_mutex_unlock(mutex) }
-      while waiting.isEmpty {
-        if isStopped { return nil }
-        unsafe pthread_cond_wait(condition, mutex)
+      monitor.withLock {
+        while waiting.isEmpty {
+          if isStopped { return nil }
+          monitor.wait()
+        }
+        defer { waiting.removeAll(keepingCapacity: true) }
+        return waiting
       }
-      defer { waiting.removeAll(keepingCapacity: true) }
-      return waiting
     }
   }
 

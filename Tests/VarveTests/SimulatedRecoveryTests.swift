@@ -79,7 +79,8 @@ import VarveIO
     let lost = geometry.firstPage(of: SegmentIndex(1)).rawValue * 4096
     image.write([UInt8](repeating: 0, count: geometry.segmentByteCount), at: lost)
 
-    let crashing = SimulatedDevice(image: image, faults: FaultPlan(), seed: 5, delivery: .background)
+    let crashing = SimulatedDevice(
+      image: image, faults: FaultPlan(), seed: 5, delivery: .background)
     let recovered = try await Harness.open(crashing)
     #expect(recovered.recoveryReport.outcome == .recovered)
     #expect(try await recovered.get("k")?.value.first == 1)

@@ -28,9 +28,9 @@ struct UserLogReplay {
   var endsInOpenSegment = false
   /// Open segments without a frame that counts: they are freed, the last one first.
   ///
-  /// DURABILITY: those with frames come behind those without. Were the predecessor of such a segment
-  /// freed before it, a second recovery would take the frames for the continuation of a log whose
-  /// older part had been freed, and bring back what the first one dropped.
+  /// DURABILITY: those with frames come behind those without. Were the predecessor of such a
+  /// segment freed before it, a second recovery would take the frames for the continuation of a
+  /// log whose older part had been freed, and bring back what the first one dropped.
   var emptySegments: [SegmentIndex] = []
   var lastSequence = SequenceNumber.zero
   var clockMilliseconds: UInt64 = 0
