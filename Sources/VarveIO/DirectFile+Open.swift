@@ -71,7 +71,7 @@ extension DirectFile {
     guard number >= 0 else {
       // The kernel refuses a second exclusive opener of a device before a lock could.
       if number == -EBUSY {
-        throw inUse(path, holder: KernelTables.flockHolder(target.status))
+        throw inUse(path, holder: KernelTables.flockHolder(target.status)?.processID)
       }
       throw .system("open", path: path, errorNumber: -number)
     }
@@ -102,7 +102,7 @@ extension DirectFile {
       guard lease != nil else { throw inUse(path, holder: getpid()) }
       let errorNumber = descriptor.lock(isWriter ? LOCK_EX : LOCK_SH)
       if errorNumber == EWOULDBLOCK {
-        throw inUse(path, holder: KernelTables.flockHolder(status))
+        throw inUse(path, holder: KernelTables.flockHolder(status)?.processID)
       }
       guard errorNumber == 0 else { throw .system("lock", path: path, errorNumber: errorNumber) }
     }

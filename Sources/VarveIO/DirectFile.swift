@@ -72,11 +72,12 @@ public struct DirectFile: ~Copyable, Sendable {
   /// The descriptor's number: valid while this value lives.
   public var descriptorNumber: Int32 { descriptor.rawValue }
 
-  /// A process that holds a lock on the file, reading or writing, where the kernel names one:
-  /// through another descriptor, if this one was opened without a lock.
-  public borrowing func lockHolder() -> Int32? {
+  /// Who holds the lock of the file, where the kernel names it: through another descriptor, if this
+  /// one was opened without a lock. Asking takes no lock, so it is in nobody's way.
+  public borrowing func lockHolder() -> LockHolder? {
     let (status, errorNumber) = descriptor.status()
-    return errorNumber == 0 ? KernelTables.flockHolder(status) : nil
+    guard errorNumber == 0 else { return nil }
+    return OpenFileRegistry.holder(FileIdentity(status)) ?? KernelTables.flockHolder(status)
   }
 
   /// Closes the descriptor and gives up the locks.

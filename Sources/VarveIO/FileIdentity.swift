@@ -37,6 +37,12 @@ enum OpenFileRegistry {
     return isFree ? OpenFileLease(identity) : nil
   }
 
+  /// Who of this process holds a file; nil where nobody does.
+  static func holder(_ identity: FileIdentity) -> LockHolder? {
+    let count = holders.withLock { $0[identity, default: 0] }
+    return count == 0 ? nil : LockHolder(processID: getpid(), isWriter: count < 0)
+  }
+
   fileprivate static func unregister(_ identity: FileIdentity) {
     holders.withLock { holders in
       let count = holders[identity, default: 0]
@@ -44,6 +50,14 @@ enum OpenFileRegistry {
       holders[identity] = count > 1 ? count - 1 : nil
     }
   }
+}
+
+/// Who holds a file or device.
+public struct LockHolder: Hashable, Sendable {
+  /// The process.
+  public var processID: Int32
+  /// Whether it writes.
+  public var isWriter: Bool
 }
 
 /// A place in the registry, given up with its owner.
@@ -57,8 +71,9 @@ struct OpenFileLease: ~Copyable, Sendable {
 
 /// Who holds a lock that was refused, and where a device is mounted, as /proc tells it.
 enum KernelTables {
-  /// The process that holds a flock on a file, if /proc/locks names it.
-  static func flockHolder(_ status: stat, in text: String? = nil) -> Int32? {
+  /// Who holds a flock on a file, if /proc/locks names it: it leaves out processes of other
+  /// namespaces.
+  static func flockHolder(_ status: stat, in text: String? = nil) -> LockHolder? {
     let number = UInt64(status.st_dev)
     let file =
       hexadecimal(varve_device_major(number)) + ":" + hexadecimal(varve_device_minor(number))
@@ -67,7 +82,7 @@ enum KernelTables {
     for line in (text ?? KernelText.read("/proc/locks")).split(separator: "\n") {
       let fields = line.split(separator: " ")
       guard fields.count >= 6, fields[1] == "FLOCK", fields[5] == file else { continue }
-      return Int32(fields[4])
+      return Int32(fields[4]).map { LockHolder(processID: $0, isWriter: fields[3] == "WRITE") }
     }
     return nil
   }

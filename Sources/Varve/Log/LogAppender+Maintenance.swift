@@ -98,8 +98,19 @@ extension LogAppender {
   /// The segments that wait to be sealed, oldest first.
   var finishedSegments: [FinishedSegment] { state.withLock { $0.finished } }
 
-  /// Forgets the oldest ones, which are sealed.
-  func dropFirstFinished(_ count: Int) { state.withLock { $0.finished.removeFirst(count) } }
+  /// Forgets the oldest ones, which are sealed. Where one of them has died meanwhile, that is noted
+  /// at the same moment: in between, a put would be refused although a segment is about to be free.
+  func dropFirstFinished(_ count: Int) {
+    withLog { state, actions in
+      if state.finished.prefix(count).contains(where: {
+        segments.liveRecordCount(of: $0.segment) == 0
+      }) {
+        state.hasDeadSegments = true
+        actions.needsMaintenance = true
+      }
+      state.finished.removeFirst(count)
+    }
+  }
 
   /// How a wait of the maintenance task ended.
   enum Settlement {

@@ -41,6 +41,12 @@ extension LogAppender {
       for frame in moving where frame.segment != failed.segment || failed.ordinal == 0 {
         if !abandoned.contains(frame.segment) { abandoned.append(frame.segment) }
       }
+      // A segment that was entered and got no frame, because memory was short, would be forgotten.
+      if let current = state.current, current.nextPage == 1,
+        !abandoned.contains(current.segment)
+      {
+        abandoned.append(current.segment)
+      }
       return RewritePlan(
         segment: failed.segment,
         endPageCount: PageCount(UInt32(failed.ordinal == 0 ? 0 : failed.pageInSegment)),

@@ -24,6 +24,7 @@ extension Maintenance {
   ///
   /// - Returns: why what was written before is not durable, or nil.
   func writeCheckpoint() async -> StoreError? {
+    guard !log.isPoisoned else { return .poisonedStore }
     do throws(IOError) {
       guard let position = log.beginCheckpoint(),
         let writer = try await prepareCheckpoint(position)

@@ -35,9 +35,6 @@ extension Maintenance {
       if let error = await device.flush() { throw error }
       try await updateTable(changes)
       log.dropFirstFinished(finished.count)
-      if finished.contains(where: { segments.liveRecordCount(of: $0.segment) == 0 }) {
-        log.noteDeadSegment()
-      }
     }
   }
 
@@ -135,20 +132,22 @@ extension Maintenance {
     log.withLog { state, actions in
       log.markDurable(through: plan.writtenFrameIdentifier, &state, &actions)
     }
+    // DURABILITY: the last first, each by itself: what a crash leaves of them hangs on a segment
+    // that is still there without the frame whose write failed, and is dropped. A segment whose
+    // predecessor is free would count.
+    for segment in plan.abandoned.reversed() {
+      try await updateTable([
+        (segment, SegmentEntry(state: .free, generation: table[segment].generation))
+      ])
+    }
     // DURABILITY: the end of the retired range is durable before its records are written anew.
-    var changes: [(SegmentIndex, SegmentEntry)] = []
     if plan.endPageCount.rawValue > 0 {
       var entry = table[plan.segment]
       entry.state = .sealed
       entry.hasSummary = false
       entry.endPageCount = plan.endPageCount
-      changes.append((plan.segment, entry))
+      try await updateTable([(plan.segment, entry)])
     }
-    for segment in plan.abandoned {
-      changes.append(
-        (segment, SegmentEntry(state: .free, generation: table[segment].generation)))
-    }
-    try await updateTable(changes)
     userOrder.removeAll { plan.abandoned.contains($0) }
     var targets = log.takeReady()
     let pagesPerSegment = max(

@@ -9,6 +9,9 @@
 //   checkpoint, when due or asked for                     (Maintenance+Checkpoint)
 //   quiet     a log that has been idle: write out, watermark
 
+#if canImport(Glibc)
+  import Glibc
+#endif
 import Logging
 import Synchronization
 import VarveFormat
@@ -204,7 +207,17 @@ final class Maintenance: @unchecked Sendable {
     log.setSequenceCeiling(superblock.sequenceCeiling)
   }
 
+  /// Refuses to touch the metadata of a poisoned store.
+  ///
+  /// DURABILITY: no flush reaches the device any more. A second write of the table would go over
+  /// the slot that is durable, while the first has never become so.
+  private func requireFlushes() throws(IOError) {
+    guard log.isPoisoned else { return }
+    throw IOError(operation: .flush, byteOffset: 0, byteCount: 0, errorNumber: EIO)
+  }
+
   func writeSuperblock() async throws(IOError) {
+    try requireFlushes()
     superblock.version += 1
     superblock.clockMilliseconds = max(
       superblock.clockMilliseconds, environment.wallMilliseconds())
@@ -215,6 +228,7 @@ final class Maintenance: @unchecked Sendable {
 
   func updateTable(_ changes: [(SegmentIndex, SegmentEntry)]) async throws(IOError) {
     guard !changes.isEmpty else { return }
+    try requireFlushes()
     let byteCount = try await table.update(changes, on: device)
     counters.add(counters.metadataBytes, byteCount)
   }

@@ -7,17 +7,15 @@ struct StoreHolder {
   /// Whether it only reads.
   var isReading: Bool
 
-  /// The holder of what lies at a path, or nil where nobody holds it.
+  /// The holder of what lies at a path, or nil where the kernel names nobody. No lock is taken, not
+  /// even for a moment: one that opens the store meanwhile must not be refused, nor another that
+  /// looks be taken for a holder.
   static func find(_ path: String) throws(StoreError) -> StoreHolder? {
     do throws(DeviceError) {
-      // A reader's lock shows a writer; it is released at once.
-      let probe = try DirectFile.open(path, options: OpenOptions(access: .readOnly))
-      try probe.close()
-      // It does not show a reader. A writer's lock would, and would get in the way of others.
       let file = try DirectFile.open(path, options: OpenOptions(access: .readOnly, lock: .none))
-      let reader = file.lockHolder()
+      let holder = file.lockHolder()
       try file.close()
-      return reader.map { StoreHolder(processID: $0, isReading: true) }
+      return holder.map { StoreHolder(processID: $0.processID, isReading: !$0.isWriter) }
     } catch {
       guard error.code == .inUse else { throw StoreError(error) }
       return StoreHolder(processID: error.holderProcessID, isReading: false)
