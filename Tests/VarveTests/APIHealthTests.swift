@@ -63,6 +63,8 @@ import VarveTesting
       await Task.yield()
     }
     #expect(try await store.get("more")?.value == value)
+    // As the refusal, a moment later.
+    while store.health != .healthy, ContinuousClock.now < limit { await Task.yield() }
     #expect(store.health == .healthy)
     try await store.close()
     var heard: [StoreEvent] = []

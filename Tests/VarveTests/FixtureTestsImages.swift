@@ -120,7 +120,11 @@ enum FixtureScript {
     let (store, device) = try await recovered(StoreEnvironment.fixed())
     try await writeSecond(store)
     // An idle log writes the watermark frame.
-    while !hasWatermark(device.image) { await Task.yield() }
+    let limit = ContinuousClock.now + .seconds(30)
+    while !hasWatermark(device.image) {
+      try #require(ContinuousClock.now < limit, "no watermark follows the last commit")
+      try await Task.sleep(nanoseconds: 1_000_000)
+    }
     try await store.close()
     return device.image
   }

@@ -54,12 +54,12 @@ import VarveIO
         group.addTask {
           blockedCount.add(1)
           // Bounded, so that a failure does not stop the other tests for ever.
-          for _ in 0..<4000 where doneCount.value == 0 { usleep(1000) }
+          for _ in 0..<40_000 where doneCount.value == 0 { usleep(1000) }
           unblockedCount.add(1)
         }
       }
       group.addTask(executorPreference: writerThread) {
-        for _ in 0..<2000 where blockedCount.value < 2 { usleep(1000) }
+        for _ in 0..<30_000 where blockedCount.value < 2 { usleep(1000) }
         for number in 0..<12 {
           if (try? await store.put("\(number)", Self.large)) != nil { finishedCount.add(1) }
         }
