@@ -10,27 +10,9 @@ import VarveIO
 @testable import Varve
 @testable import VarveTesting
 
-@Suite(.serialized) struct InterleavingTests {
-  private func bytes(_ text: String, _ byteCount: Int = 0) -> [UInt8] {
-    Array(text.utf8) + [UInt8](repeating: 7, count: max(0, byteCount - text.utf8.count))
-  }
-
+@Suite(.serialized) struct InterleavingTests: InterleavingSuite {
   private func text(_ value: VersionedValue?) -> String? {
     value.map { String(decoding: $0.value.prefix { $0 != 7 }, as: UTF8.self) }
-  }
-
-  private func until(_ seconds: Double = 10, _ condition: () -> Bool) async -> Bool {
-    for _ in 0..<Int(seconds * 500) {
-      if condition() { return true }
-      try? await Task.sleep(nanoseconds: 2_000_000)
-    }
-    return condition()
-  }
-
-  private func formatted(_ byteCount: UInt64, segment: Int) async throws -> SparseImage {
-    let device = RAMDevice(byteCount: byteCount, delivery: .inline)
-    try await Store.format(device: device, options: FormatOptions(segmentByteCount: segment))
-    return device.image
   }
 
   private func superblock(_ image: SparseImage) throws -> Superblock {

@@ -10,25 +10,7 @@ import VarveIO
 @testable import Varve
 @testable import VarveTesting
 
-@Suite(.serialized) struct RewriteInterleavingTests {
-  private func bytes(_ text: String, _ byteCount: Int = 0) -> [UInt8] {
-    Array(text.utf8) + [UInt8](repeating: 7, count: max(0, byteCount - text.utf8.count))
-  }
-
-  private func until(_ seconds: Double = 10, _ condition: () -> Bool) async -> Bool {
-    for _ in 0..<Int(seconds * 500) {
-      if condition() { return true }
-      try? await Task.sleep(nanoseconds: 2_000_000)
-    }
-    return condition()
-  }
-
-  private func formatted(_ byteCount: UInt64, segment: Int) async throws -> SparseImage {
-    let device = RAMDevice(byteCount: byteCount, delivery: .inline)
-    try await Store.format(device: device, options: FormatOptions(segmentByteCount: segment))
-    return device.image
-  }
-
+@Suite(.serialized) struct RewriteInterleavingTests: InterleavingSuite {
   /// No loss; "flush failure: poison writes for good": a checkpoint that is asked of a poisoned
   /// store writes the segment table, whose other slot was never flushed.
   @Test func aPoisonedStoreLeavesItsTableAlone() async throws {
