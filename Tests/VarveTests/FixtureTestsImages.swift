@@ -205,18 +205,6 @@ enum FixtureScript {
   }
 }
 
-/// Keeps a log from noticing that it is idle, so that no watermark frame follows a write.
-private final class IdleGate: Sendable {
-  private let stream: AsyncStream<Void>
-  private let continuation: AsyncStream<Void>.Continuation
-
-  init() { (stream, continuation) = AsyncStream.makeStream(of: Void.self) }
-
-  func wait() async { for await _ in stream {} }
-
-  func open() { continuation.finish() }
-}
-
 extension StoreEnvironment {
   /// Identity and time of creation that do not change; monotonic time and sleep as they are.
   fileprivate static func fixed(idle: IdleGate? = nil) -> StoreEnvironment {

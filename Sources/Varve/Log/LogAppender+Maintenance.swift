@@ -181,26 +181,36 @@ extension LogAppender {
 
   /// Writes out what an idle log holds, or the watermark frame that witnesses its last commit.
   func quiet(ifActivityCountIs count: UInt64) {
-    withLog { state, _ in
+    withLog { state, actions in
       guard case .running = state.mode, state.activityCount == count else { return }
       if state.openFrame != nil {
         closeOpenFrame(&state)
       } else if state.hasQuietWork {
-        writeWatermark(&state)
+        writeWatermark(&state, &actions)
       }
     }
   }
 
-  private func writeWatermark(_ state: inout LogState) {
+  /// Where the segment has no room left, the next one begins with the watermark, or the last frame
+  /// would have no witness until somebody writes again.
+  private func writeWatermark(_ state: inout LogState, _ actions: inout LogActions) {
     guard let current = state.current else { return }
-    // Without room the next frame in the next segment is the witness; and a full store keeps its
-    // last pages for deletes.
-    state.watermarkWritten = state.durableSequence
-    guard !current.isReserve, !state.isFull,
-      current.hasRoom(
-        endPage: current.nextPage + 1, additionalRecordCount: 0, in: geometry),
-      openFrame(pageCount: 1, .durable, &state) != nil
-    else { return }
+    let hasRoom = current.hasRoom(
+      endPage: current.nextPage + 1, additionalRecordCount: 0, in: geometry)
+    let isReserve = hasRoom ? current.isReserve : state.ready.first?.isReserve ?? false
+    guard !isReserve, !state.isFull else {
+      // A full store keeps its last pages for deletes: the next frame is the witness.
+      state.watermarkWritten = state.durableSequence
+      return
+    }
+    if !hasRoom {
+      actions.needsMaintenance = true
+      // Without a segment that is ready it is tried again at the next tick.
+      guard let next = state.ready.first else { return }
+      state.ready.removeFirst()
+      enter(next, &state)
+    }
+    guard openFrame(pageCount: 1, .durable, &state) != nil else { return }
     closeOpenFrame(&state)
   }
 

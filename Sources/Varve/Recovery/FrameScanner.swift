@@ -78,8 +78,8 @@ struct FrameScanner {
   /// Pages read by one request.
   static let windowPageCount = 256
 
-  /// Follows the chain of frames from the segment header. `endPage` is where a sealed segment's
-  /// frames end; nil looks as far as frames may lie, and behind the end for leftovers.
+  /// Follows the chain of frames from the segment header, and looks behind its end for what is
+  /// left. `endPage` is where a sealed segment's frames end; nil looks as far as frames may lie.
   func scan(
     _ segment: SegmentIndex, generation: Generation, endPage: Int?, keepsRecords: Bool = true
   ) async -> SegmentScan {
@@ -101,7 +101,7 @@ struct FrameScanner {
         chain = frame.checksum
       }
     }
-    if endPage == nil { await findLeftovers(&scan, limit: limit, &window) }
+    await findLeftovers(&scan, limit: limit, &window)
     scan.readFailure = window.failure
     scan.readPageCount = window.readPageCount
     return scan

@@ -55,9 +55,14 @@ struct UserLogRecovery {
     var entry: SegmentEntry
     /// nil where the header page is not valid.
     var header: SegmentHeader?
+    /// The highest number of all where it is not known.
     var firstSequence: SequenceNumber
     /// What an open segment holds.
     var scan: SegmentScan?
+
+    static let unknown = SequenceNumber(UInt64.max)
+    /// Whether it is known where it stands.
+    var hasPlace: Bool { firstSequence != Place.unknown }
   }
 
   /// Where the replay stands among the open segments.
@@ -109,7 +114,8 @@ struct UserLogRecovery {
         if progress.hasGap { noteLoss(place.firstSequence, &result, &report) }
         progress.hasGap = false
         try await replaySealed(
-          place, summaries[place.segment], places, into: &index, &result, &report)
+          place, summaries[place.segment], before: places[(position + 1)...], into: &index,
+          &result, &report)
       }
     }
     if progress.evidence > max(result.lastSequence, progress.accounted) {
@@ -149,7 +155,29 @@ struct UserLogRecovery {
         for await place in group { places.append(place) }
       }
     }
+    for position in places.indices where !places[position].hasPlace {
+      guard places[position].entry.state == .sealed else { continue }
+      if let first = await firstSequence(ofLost: places[position], among: places) {
+        places[position].firstSequence = first
+      }
+    }
     return inOrder(places)
+  }
+
+  /// Where a sealed segment without header and summary stood in the log: before the one whose
+  /// header names it, or where a frame that is left in it says.
+  private func firstSequence(
+    ofLost place: Place, among places: [Place]
+  ) async -> SequenceNumber? {
+    let next = places.first {
+      $0.header?.predecessor == place.segment
+        && $0.header?.predecessorGeneration == place.entry.generation
+    }
+    if let next { return next.firstSequence }
+    let scan = await scanner.scan(
+      place.segment, generation: place.entry.generation,
+      endPage: Int(place.entry.endPageCount.rawValue))
+    return scan.leftovers.frames.first { $0.header.recordCount > 0 }?.header.firstSequence
   }
 
   private static func place(
@@ -162,7 +190,7 @@ struct UserLogRecovery {
     }
     return Place(
       segment: segment, entry: entry, header: header,
-      firstSequence: first ?? SequenceNumber(UInt64.max))
+      firstSequence: first ?? Place.unknown)
   }
 
   /// How many summaries may be read at once: a segment holds at most a record for each 32 bytes,
@@ -220,7 +248,7 @@ struct UserLogRecovery {
   }
 
   private func replaySealed(
-    _ place: Place, _ summary: SegmentSummary?, _ places: [Place],
+    _ place: Place, _ summary: SegmentSummary?, before later: ArraySlice<Place>,
     into index: inout RecoveredIndex, _ result: inout UserLogReplay,
     _ report: inout RecoveryReport
   ) async throws(StoreError) {
@@ -232,7 +260,7 @@ struct UserLogRecovery {
       let pages = 2 + Int(summary.facts.summaryPageCount.rawValue)
       report.readByteCount += UInt64(pages * Limits.pageByteCount)
     } else {
-      records = await framesOfSealed(place, &result, places, &report)
+      records = await framesOfSealed(place, before: later, &result, &report)
     }
     guard let records else { return }
     let newRecords = records.filter { isBehindCheckpoint($0, in: place.segment) }
@@ -260,7 +288,7 @@ struct UserLogRecovery {
   /// The frames of a sealed segment without a summary. What cannot be read is damage, and where
   /// nothing names what was in it, everything older is suspect.
   private func framesOfSealed(
-    _ place: Place, _ result: inout UserLogReplay, _ places: [Place],
+    _ place: Place, before later: ArraySlice<Place>, _ result: inout UserLogReplay,
     _ report: inout RecoveryReport
   ) async -> [SummaryEntry]? {
     let endPage = Int(place.entry.endPageCount.rawValue)
@@ -277,9 +305,7 @@ struct UserLogRecovery {
       }
       return scan.records
     }
-    let next = places.first {
-      $0.firstSequence > place.firstSequence && $0.firstSequence.rawValue != UInt64.max
-    }
+    let next = place.hasPlace ? later.first { $0.hasPlace } : nil
     let ceiling = next?.firstSequence ?? superblock.sequenceCeiling
     result.suspect = SuspectRange(ceiling: max(ceiling, result.suspect?.ceiling ?? .zero))
     report.findings.append(
@@ -439,6 +465,8 @@ struct UserLogRecovery {
   private func noteLoss(
     _ ceiling: SequenceNumber, _ result: inout UserLogReplay, _ report: inout RecoveryReport
   ) {
+    // Higher numbers were never given out.
+    let ceiling = min(ceiling, SequenceNumber(superblock.sequenceCeiling.rawValue + 1))
     guard ceiling > result.suspect?.ceiling ?? .zero else { return }
     result.suspect = SuspectRange(ceiling: ceiling)
     report.findings.append(

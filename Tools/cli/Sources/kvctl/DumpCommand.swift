@@ -16,7 +16,8 @@ struct DumpCommand: AsyncParsableCommand {
       The memory taken does not grow with the store. A record that cannot be
       read is named on standard error, the others are written, and the exit
       code is 20. After damage of unknown extent, --allow-degraded writes what
-      is left: a line with "suspect":true may be an older version.
+      is left: a line with "suspect":true may be an older version, others may
+      be missing, and the exit code is 20.
       """)
 
   @Argument(help: .store()) var arguments: [String] = []
@@ -40,8 +41,8 @@ struct DumpCommand: AsyncParsableCommand {
 
   /// Writes every record that can be read.
   private func write(_ store: Store, _ meter: ProgressMeter) async throws -> DumpTally {
-    var tally = DumpTally()
-    let suspectCeiling = store.recoveryReport.suspectCeiling ?? 0
+    let suspectCeiling = store.recoveryReport.suspectCeiling
+    var tally = DumpTally(mayMissRecords: suspectCeiling != nil)
     var records = store.records.makeAsyncIterator()
     while true {
       let record: Record
@@ -54,7 +55,7 @@ struct DumpCommand: AsyncParsableCommand {
         tally.add(error)
         continue
       }
-      let isSuspect = record.sequence < suspectCeiling
+      let isSuspect = record.sequence < suspectCeiling ?? 0
       let line: JSONValue = [
         "keyB64": .string(Base64.encode(record.key)),
         "valueB64": .string(Base64.encode(record.value)), "seq": .count(record.sequence),

@@ -3,11 +3,15 @@ import Varve
 
 /// Counts what a dump wrote and what it could not read.
 struct DumpTally {
+  /// Whether the log has damage that may have taken whole records with it.
+  let mayMissRecords: Bool
   private(set) var recordCount = 0
   private(set) var byteCount: UInt64 = 0
   private var suspectCount = 0
   private var damageCount = 0
   private var firstDamage: StoreError?
+
+  init(mayMissRecords: Bool) { self.mayMissRecords = mayMissRecords }
 
   /// Whether an error concerns one record, so that the others can still be read.
   static func isDamage(_ error: StoreError) -> Bool {
@@ -27,9 +31,10 @@ struct DumpTally {
 
   /// What the dump ends with, where it is not all that was stored.
   var error: ToolError? {
-    guard damageCount > 0 || suspectCount > 0 else { return nil }
+    guard damageCount > 0 || mayMissRecords else { return nil }
     var message = "\(recordCount) records were written"
     if suspectCount > 0 { message += ", \(suspectCount) of them suspect" }
+    if mayMissRecords { message += "; damage of the log may have taken others" }
     if let firstDamage {
       message += "; \(damageCount) could not be read, the first because \(firstDamage.message)"
     }

@@ -62,20 +62,23 @@ import Testing
   func unknownExtent() throws {
     let place = try Workplace()
     let store = try makeStore(in: place)
+    // Loaded records take their places side by side; this one comes behind all of them.
+    #expect(try ToolProcess.kvctl("put", store, "last", "value").status == 0)
     try damage(store, at: "v5x-") { image, offset in
       let start = offset / 32768 * 32768
       image.replaceSubrange(start..<start + 32768, with: Data(count: 32768))
     }
     let refused = try ToolProcess.kvctl("dump", store)
     #expect(refused.status == 20 && refused.output.isEmpty)
-    #expect(try ToolProcess.kvctl("get", store, "k399", "--allow-degraded").status == 0)
+    #expect(try ToolProcess.kvctl("get", store, "last", "--allow-degraded").text == "value")
     #expect(try ToolProcess.kvctl("get", store, "k5", "--allow-degraded").status == 20)
     let dump = try ToolProcess.kvctl("dump", store, "--allow-degraded")
     #expect(dump.status == 20)
     let left = try keys(of: dump).count
-    #expect(left > 0 && left < Self.count)
+    #expect(left > 0 && left <= Self.count)
     let suspect = dump.text.components(separatedBy: #""suspect":true"#).count - 1
     #expect(dump.errors.contains("\(left) records were written"), "\(dump.errors)")
+    #expect(dump.errors.contains("damage of the log may have taken others"))
     #expect(suspect == 0 || dump.errors.contains("\(suspect) of them suspect"))
   }
 }
