@@ -9,7 +9,6 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
-#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -64,21 +63,31 @@ int varve_set_direct(int descriptor) {
   return fcntl(descriptor, F_SETFL, flags | O_DIRECT) < 0 ? -errno : 0;
 }
 
-int64_t varve_read_at(int descriptor, void *memory, size_t byteCount, int64_t byteOffset) {
-  struct iovec vector = {memory, byteCount};
+int64_t varve_read_vectors_at(int descriptor, const struct iovec *vectors, int count,
+                              int64_t byteOffset) {
   ssize_t result;
-  do result = preadv2(descriptor, &vector, 1, byteOffset, 0);
+  do result = preadv2(descriptor, vectors, count, byteOffset, 0);
   while (result < 0 && errno == EINTR);
   return result < 0 ? -errno : result;
+}
+
+int64_t varve_write_vectors_at(int descriptor, const struct iovec *vectors, int count,
+                               int64_t byteOffset, int durable) {
+  ssize_t result;
+  do result = pwritev2(descriptor, vectors, count, byteOffset, durable ? RWF_DSYNC : 0);
+  while (result < 0 && errno == EINTR);
+  return result < 0 ? -errno : result;
+}
+
+int64_t varve_read_at(int descriptor, void *memory, size_t byteCount, int64_t byteOffset) {
+  struct iovec vector = {memory, byteCount};
+  return varve_read_vectors_at(descriptor, &vector, 1, byteOffset);
 }
 
 int64_t varve_write_at(int descriptor, const void *memory, size_t byteCount, int64_t byteOffset,
                        int durable) {
   struct iovec vector = {(void *)memory, byteCount};
-  ssize_t result;
-  do result = pwritev2(descriptor, &vector, 1, byteOffset, durable ? RWF_DSYNC : 0);
-  while (result < 0 && errno == EINTR);
-  return result < 0 ? -errno : result;
+  return varve_write_vectors_at(descriptor, &vector, 1, byteOffset, durable);
 }
 
 // Never repeated, not even after EINTR: a failed flush may have dropped the dirty state.

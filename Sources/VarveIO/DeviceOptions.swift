@@ -45,6 +45,8 @@ public struct DeviceOptions: Sendable {
   public static let maximumQueuedCount = 65_536
   /// The iocbs handed over by one io_submit: 1–4 were measured to be the best.
   static let submissionBatchCount = 4
+  /// The pieces of memory that one system call takes; a request with more goes in several.
+  static let maximumVectorCount = 16
   /// How often a transfer that does not end on a sector is repeated before it fails with EIO.
   static let maximumContinuationCount = 64
 }

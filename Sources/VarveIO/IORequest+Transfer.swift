@@ -16,8 +16,7 @@ extension IORequest {
   final func refusal(deviceByteCount: UInt64, isWritable: Bool) -> Int32 {
     guard operation != .flush else { return 0 }
     if operation != .read, !isWritable { return EBADF }
-    guard byteCount > 0, byteCount % 512 == 0, byteOffset % 512 == 0,
-      let memory = unsafe memory, UInt(bitPattern: memory) % 512 == 0
+    guard byteCount > 0, byteCount % 512 == 0, byteOffset % 512 == 0, isMemoryAligned
     else { return EINVAL }
     let (end, overflow) = byteOffset.addingReportingOverflow(UInt64(byteCount))
     guard overflow || end > deviceByteCount else { return 0 }
@@ -28,6 +27,7 @@ extension IORequest {
   final func beginTransfer() {
     transferredByteCount = 0
     continuationCount = 0
+    submittedByteCount = byteCount
   }
 
   /// The memory from which the transfer goes on.
@@ -53,9 +53,9 @@ extension IORequest {
     if operation == .flush {
       return .done
     }
-    guard result <= remainingByteCount else {
+    guard result <= submittedByteCount else {
       // The kernel wrote beyond what was lent to it: nothing in memory can be trusted any more.
-      fatalError("the kernel transferred \(result) of \(remainingByteCount) bytes")
+      fatalError("the kernel transferred \(result) of \(submittedByteCount) bytes")
     }
     if result == remainingByteCount {
       transferredByteCount = byteCount
@@ -63,10 +63,12 @@ extension IORequest {
     }
     // The end of the file or device: it has shrunk under us, since the range was checked.
     if result == 0 { return .failed(operation == .read ? EIO : ENOSPC) }
-    continuationCount += 1
+    // More pieces of memory than one call takes are no short transfer.
+    if result < submittedByteCount { continuationCount += 1 }
     guard continuationCount <= DeviceOptions.maximumContinuationCount else { return .failed(EIO) }
     let reached = transferredByteCount + result
     transferredByteCount = reached % 512 == 0 ? reached : 0
+    submittedByteCount = remainingByteCount
     return .continued
   }
 

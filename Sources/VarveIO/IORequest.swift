@@ -53,11 +53,15 @@ public struct IOError: Error, Hashable, Sendable, CustomStringConvertible {
   public final var byteCount: Int
   /// Where, in bytes from the start of the device; a multiple of 512.
   public final var byteOffset: UInt64
+  /// The pieces of memory of a vectored request, see `setSegments`; empty where `memory` is all.
+  public final internal(set) var segments: [IOSegment] = []
 
   /// The device's: the next request in the queue that holds this one back.
   final var nextQueued: IORequest?
   /// The device's: the bytes transferred so far, where the kernel transferred fewer than asked.
   final var transferredByteCount = 0
+  /// The device's: the bytes that the kernel was asked for last.
+  final var submittedByteCount = 0
   /// The device's: how often a short transfer was continued.
   final var continuationCount = 0
 

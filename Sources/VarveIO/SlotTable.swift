@@ -45,6 +45,8 @@ struct SlotClaim {
   private static let wordStride = 8
   private let controlBlocks: UnsafeMutablePointer<iocb>
   private let slots: UnsafeMutablePointer<Slot>
+  /// The pieces of memory of vectored requests, so many for each slot.
+  private let vectors: UnsafeMutablePointer<iovec>
 
   init(capacity: Int) {
     precondition(capacity > 0, "a ring has at least one slot")
@@ -54,6 +56,7 @@ struct SlotClaim {
     unsafe freeWords = .allocate(capacity: wordCount * stride)
     unsafe controlBlocks = .allocate(capacity: capacity)
     unsafe slots = .allocate(capacity: capacity)
+    unsafe vectors = .allocate(capacity: capacity * DeviceOptions.maximumVectorCount)
     unsafe controlBlocks.initialize(repeating: iocb(), count: capacity)
     for index in 0..<capacity { unsafe (slots + index).initialize(to: Slot()) }
     for index in 0..<(wordCount * stride) { unsafe (freeWords + index).initialize(to: Atomic(0)) }
@@ -65,6 +68,7 @@ struct SlotClaim {
   deinit {
     unsafe slots.deinitialize(count: capacity)
     unsafe slots.deallocate()
+    unsafe vectors.deallocate()
     unsafe controlBlocks.deallocate()
     unsafe freeWords.deallocate()
   }
@@ -134,6 +138,23 @@ struct SlotClaim {
     -> UnsafeMutablePointer<iocb>
   {
     let block = unsafe controlBlocks + index
+    if request.isVectored {
+      unsafe armVectored(block, index, request, descriptor)
+    } else {
+      unsafe armPlain(block, request, descriptor)
+    }
+    unsafe slots[index].mark.begin(request, nanoseconds: nanoseconds)
+    unsafe slots[index].request = request
+    let generation = unsafe slots[index].generation.load(ordering: .relaxed) &+ 1
+    precondition(generation % 2 == 1, "a slot was armed twice")
+    unsafe block.pointee.data = cookie(index, generation)
+    unsafe slots[index].generation.store(generation, ordering: .releasing)
+    return unsafe block
+  }
+
+  private borrowing func armPlain(
+    _ block: UnsafeMutablePointer<iocb>, _ request: IORequest, _ descriptor: Int32
+  ) {
     let (memory, byteCount) = unsafe (request.remainingMemory, request.remainingByteCount)
     let byteOffset = Int64(bitPattern: request.remainingByteOffset)
     // The io_prep functions zero the whole iocb first.
@@ -145,13 +166,25 @@ struct SlotClaim {
       unsafe block.pointee.aio_rw_flags = UInt32(bitPattern: varve_durable_write_flag())
     case .flush: unsafe io_prep_fdsync(block, descriptor)
     }
-    unsafe slots[index].mark.begin(request, nanoseconds: nanoseconds)
-    unsafe slots[index].request = request
-    let generation = unsafe slots[index].generation.load(ordering: .relaxed) &+ 1
-    precondition(generation % 2 == 1, "a slot was armed twice")
-    unsafe block.pointee.data = cookie(index, generation)
-    unsafe slots[index].generation.store(generation, ordering: .releasing)
-    return unsafe block
+  }
+
+  /// The slot's vectors stay as they are until the event: the kernel need not have copied them.
+  private borrowing func armVectored(
+    _ block: UnsafeMutablePointer<iocb>, _ index: Int, _ request: IORequest, _ descriptor: Int32
+  ) {
+    let limit = DeviceOptions.maximumVectorCount
+    let pieces = unsafe UnsafeMutableBufferPointer(start: vectors + index * limit, count: limit)
+    let count = unsafe Int32(request.fillRemainingVectors(pieces))
+    let byteOffset = Int64(bitPattern: request.remainingByteOffset)
+    switch request.operation {
+    case .read: unsafe io_prep_preadv(block, descriptor, pieces.baseAddress, count, byteOffset)
+    case .write, .writeDurably:
+      unsafe io_prep_pwritev(block, descriptor, pieces.baseAddress, count, byteOffset)
+      if request.operation == .writeDurably {
+        unsafe block.pointee.aio_rw_flags = UInt32(bitPattern: varve_durable_write_flag())
+      }
+    case .flush: unsafe io_prep_fdsync(block, descriptor)
+    }
   }
 
   /// Ends the use of a slot that its claimer or the reaper owns, and hands the request back. The

@@ -157,6 +157,7 @@ private final class Pool: Sendable {
   }
 
   private func transfer(_ request: IORequest) -> Int {
+    if request.isVectored { return transferVectored(request) }
     // SAFETY: the owner of the request keeps its memory alive until `complete`.
     let (memory, byteCount) = unsafe (request.remainingMemory, request.remainingByteCount)
     let byteOffset = Int64(bitPattern: request.remainingByteOffset)
@@ -168,6 +169,22 @@ private final class Pool: Sendable {
     case .writeDurably:
       return Int(unsafe varve_write_at(file.descriptor, memory, byteCount, byteOffset, 1))
     case .flush: return Int(varve_flush(file.descriptor))
+    }
+  }
+
+  private func transferVectored(_ request: IORequest) -> Int {
+    let byteOffset = Int64(bitPattern: request.remainingByteOffset)
+    return unsafe withUnsafeTemporaryAllocation(
+      of: iovec.self, capacity: DeviceOptions.maximumVectorCount
+    ) { vectors in
+      let count = Int32(unsafe request.fillRemainingVectors(vectors))
+      let base = vectors.baseAddress
+      if request.operation == .read {
+        return Int(unsafe varve_read_vectors_at(file.descriptor, base, count, byteOffset))
+      }
+      let isDurable: Int32 = request.operation == .writeDurably ? 1 : 0
+      return Int(
+        unsafe varve_write_vectors_at(file.descriptor, base, count, byteOffset, isDurable))
     }
   }
 

@@ -15,10 +15,8 @@ public final class RAMDevice: BlockDevice {
       image.withLock { image in
         if let refusal = request.refusal(deviceByteCount: image.byteCount) { return refusal }
         switch request.operation {
-        // SAFETY: the request lends its memory until it is completed, which comes after this.
-        case .read: unsafe image.read(at: request.byteOffset, into: request.buffer)
-        case .write, .writeDurably:
-          unsafe image.write(UnsafeRawBufferPointer(request.buffer), at: request.byteOffset)
+        case .read: request.fill(from: image)
+        case .write, .writeDurably: request.write(to: &image)
         case .flush: break
         }
         return nil

@@ -213,10 +213,7 @@ extension IORequest {
   /// whole, memory misaligned or missing (EINVAL), a write past the end (ENOSPC), a read (EIO).
   package func refusal(deviceByteCount: UInt64) -> IOError? {
     if operation == .flush { return nil }
-    let address = unsafe UInt(bitPattern: memory)
-    if byteCount <= 0 || byteCount % 512 != 0 || byteOffset % 512 != 0 || address % 512 != 0
-      || address == 0
-    {
+    if byteCount <= 0 || byteCount % 512 != 0 || byteOffset % 512 != 0 || !isMemoryAligned {
       return IOError(self, errorNumber: EINVAL)
     }
     if byteOffset > deviceByteCount || UInt64(byteCount) > deviceByteCount - byteOffset {
@@ -225,11 +222,32 @@ extension IORequest {
     return nil
   }
 
-  /// The memory of a read or write that was not refused.
+  /// The bytes of a write that was not refused.
   ///
-  /// SAFETY: the owner keeps `byteCount` bytes alive and leaves them alone until `complete`; the
-  /// devices of this module touch them only before they call it.
-  package var buffer: UnsafeMutableRawBufferPointer {
-    unsafe UnsafeMutableRawBufferPointer(start: memory, count: byteCount)
+  /// SAFETY: the owner keeps the memory alive and leaves it alone until `complete`; the devices of
+  /// this module touch it only before they call it.
+  package var payload: [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(byteCount)
+    unsafe forEachPiece { unsafe bytes.append(contentsOf: $0) }
+    return bytes
+  }
+
+  /// Writes the bytes of a write that was not refused, under the rule of `payload`.
+  package func write(to image: inout SparseImage) {
+    var byteOffset = byteOffset
+    unsafe forEachPiece { piece in
+      unsafe image.write(UnsafeRawBufferPointer(piece), at: byteOffset)
+      byteOffset += UInt64(piece.count)
+    }
+  }
+
+  /// Reads into the memory of a read that was not refused, under the rule of `payload`.
+  package func fill(from image: SparseImage) {
+    var byteOffset = byteOffset
+    unsafe forEachPiece { piece in
+      unsafe image.read(at: byteOffset, into: piece)
+      byteOffset += UInt64(piece.count)
+    }
   }
 }

@@ -39,9 +39,7 @@ final class SimulatedMedium: RequestExecutor {
       switch request.operation {
       case .read: break
       case .write, .writeDurably:
-        // SAFETY: here and below the request lends its memory until it is completed.
-        let landing = unsafe Landing(
-          byteOffset: request.byteOffset, bytes: Array(request.buffer))
+        let landing = Landing(byteOffset: request.byteOffset, bytes: request.payload)
         state.record(
           .writeSubmitted(
             ticket: ticket, landing: landing, isDurable: request.operation == .writeDurably))
@@ -77,7 +75,7 @@ extension SimulatedMedium.State {
     var errorNumber: Int32 = 0
     if case .fail(let number) = effect { errorNumber = number }
     if errorNumber == 0 {
-      unsafe cache.visible.read(at: request.byteOffset, into: request.buffer)
+      request.fill(from: cache.visible)
     }
     record(
       .readCompleted(
@@ -88,7 +86,7 @@ extension SimulatedMedium.State {
   fileprivate mutating func write(
     _ request: IORequest, _ ticket: UInt64, _ effect: FaultPlan.Effect?
   ) -> Int32 {
-    let whole = unsafe Landing(byteOffset: request.byteOffset, bytes: Array(request.buffer))
+    let whole = Landing(byteOffset: request.byteOffset, bytes: request.payload)
     var landings = [whole]
     var errorNumber: Int32 = 0
     switch effect {

@@ -75,6 +75,7 @@ import Testing
         operation: .read, memory: buffer.base, byteCount: 65536,
         byteOffset: UInt64($0 % 128) * 65536)
     }
+    for request in requests { request.beginTransfer() }
     // Nobody reaps yet: what the ring cannot take comes back and waits.
     for request in requests[..<1024] { shard.submit(request) }
     shard.submit(requests[1024...].map { $0 as IORequest }[...])

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 /// The flag for direct I/O, which differs between architectures.
 int varve_open_direct_flag(void);
@@ -31,6 +32,11 @@ int varve_set_direct(int descriptor);
 int64_t varve_read_at(int descriptor, void *memory, size_t byteCount, int64_t byteOffset);
 int64_t varve_write_at(int descriptor, const void *memory, size_t byteCount, int64_t byteOffset,
                        int durable);
+/// The same over several pieces of memory.
+int64_t varve_read_vectors_at(int descriptor, const struct iovec *vectors, int count,
+                              int64_t byteOffset);
+int64_t varve_write_vectors_at(int descriptor, const struct iovec *vectors, int count,
+                               int64_t byteOffset, int durable);
 int varve_flush(int descriptor);
 
 /// A non-blocking eventfd, closed on exec.
