@@ -74,8 +74,10 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "VarveFormatTests", dependencies: ["VarveFormat"], swiftSettings: testing),
+    .target(name: "CEventLoop", path: "Tests/CEventLoop"),
     .testTarget(
-      name: "VarveIOTests", dependencies: ["VarveIO", "VarveTesting"], swiftSettings: testing),
+      name: "VarveIOTests", dependencies: ["VarveIO", "VarveTesting", "CEventLoop"],
+      swiftSettings: testing),
     .testTarget(
       name: "VarveTests",
       dependencies: ["Varve", "VarveTesting", "VarveFormat", "VarveIO"],

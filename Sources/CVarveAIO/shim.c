@@ -90,6 +90,12 @@ int64_t varve_write_at(int descriptor, const void *memory, size_t byteCount, int
   return varve_write_vectors_at(descriptor, &vector, 1, byteOffset, durable);
 }
 
+int64_t varve_read_if_cached(int descriptor, void *memory, size_t byteCount, int64_t byteOffset) {
+  struct iovec vector = {memory, byteCount};
+  ssize_t result = preadv2(descriptor, &vector, 1, byteOffset, RWF_NOWAIT);
+  return result < 0 ? -errno : result;
+}
+
 // Never repeated, not even after EINTR: a failed flush may have dropped the dirty state.
 int varve_flush(int descriptor) { return fdatasync(descriptor) < 0 ? -errno : 0; }
 
@@ -137,13 +143,19 @@ static int take_from_ring(io_context_t context, long limit, struct io_event *eve
   return count;
 }
 
-int varve_aio_reap(io_context_t context, long limit, struct io_event *events,
+int varve_aio_reap(io_context_t context, long minimum, long limit, struct io_event *events,
                    int64_t timeoutNanoseconds) {
   int count = take_from_ring(context, limit, events);
-  if (count > 0) return count;
+  if (count >= minimum) return count;
   struct timespec timeout = {timeoutNanoseconds / 1000000000, timeoutNanoseconds % 1000000000};
-  return io_getevents(context, 1, limit, events, &timeout);
+  int waited = io_getevents(context, minimum - count, limit - count, events + count,
+                            timeoutNanoseconds < 0 ? NULL : &timeout);
+  if (waited < 0) return count > 0 ? count : waited;
+  return count + waited;
 }
+
+// IOCB_FLAG_IOPRIO of <linux/aio_abi.h>, which does not go together with <libaio.h>.
+void varve_aio_use_priority(struct iocb *block) { block->u.c.flags |= 1u << 1; }
 
 uint64_t varve_monotonic_nanoseconds(void) {
   struct timespec now;

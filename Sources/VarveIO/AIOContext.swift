@@ -32,15 +32,24 @@ import Glibc
   /// A handle with which other threads submit.
   borrowing func submitter() -> AIOSubmitter { unsafe AIOSubmitter(handle: handle) }
 
-  /// Waits for at least one event, or until the time is over, and returns how many there are.
+  /// Waits for at least `minimumCount` events, or until the time is over (never, where it is
+  /// negative), and returns how many there are.
   borrowing func reap(
-    into events: UnsafeMutableBufferPointer<io_event>, timeoutNanoseconds: Int64
+    into events: UnsafeMutableBufferPointer<io_event>, minimumCount: Int = 1,
+    timeoutNanoseconds: Int64
   ) -> Int {
     let result = unsafe varve_aio_reap(
-      handle, events.count, events.baseAddress, timeoutNanoseconds)
+      handle, minimumCount, events.count, events.baseAddress, timeoutNanoseconds)
     if result == -EINTR { return 0 }
     precondition(result >= 0, "io_getevents failed with errno \(-result)")
     return Int(result)
+  }
+
+  /// Ends a poll that is in flight; its event comes through the ring.
+  borrowing func cancel(_ block: UnsafeMutablePointer<iocb>) -> Bool {
+    var event = unsafe io_event()
+    // The kernel answers EINPROGRESS where it does cancel, and EINVAL for all but polls.
+    return unsafe io_cancel(handle, block, &event) == -EINPROGRESS
   }
 
   private static func setupError(_ errorNumber: Int32, requestCapacity: Int) -> DeviceError {

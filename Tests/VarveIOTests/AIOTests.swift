@@ -7,51 +7,12 @@ import Testing
 
 @testable import VarveIO
 
-@_silgen_name("fork") private func forkProcess() -> Int32
 @_silgen_name("prctl") private func control(
   _ option: Int32, _ a: UInt, _ b: UInt, _ c: UInt, _ d: UInt
 )
   -> Int32
 
 @Suite struct AIOTests {
-  /// The first example of the seed: two reads of 512 bytes, at 0 and 4096, told apart by cookies.
-  @Test func twoReadsAndTheirCookies() throws {
-    let folder = try TestFolder()
-    let file = try DirectFile.create(folder.file(), options: CreateOptions(byteCount: 65536))
-    let context = try AIOContext(requestCapacity: 128)
-    let buffer = Buffer(4096, filledWith: 9)
-    let blocks = UnsafeMutableBufferPointer<iocb>.allocate(capacity: 2)
-    blocks.initialize(repeating: iocb())
-    defer { blocks.deallocate() }
-    var pointers: [UnsafeMutablePointer<iocb>?] = []
-    for (index, cookie) in [0xbeef, 0xbaba].enumerated() {
-      let block = blocks.baseAddress! + index
-      io_prep_pread(
-        block, file.descriptorNumber, buffer.base + index * 512, 512, Int64(index) * 4096)
-      block.pointee.data = UnsafeMutableRawPointer(bitPattern: cookie)
-      pointers.append(block)
-    }
-    #expect(
-      pointers.withUnsafeMutableBufferPointer {
-        context.submitter().submit($0.baseAddress!, count: 2)
-      } == 2)
-    let events = UnsafeMutableBufferPointer<io_event>.allocate(capacity: 2)
-    defer { events.deallocate() }
-    var cookies: Set<Int> = []
-    while cookies.count < 2 {
-      let count = context.reap(into: events, timeoutNanoseconds: 1_000_000_000)
-      for index in 0..<count {
-        #expect(events[index].res == 512 && events[index].res2 == 0)
-        cookies.insert(Int(bitPattern: events[index].data))
-      }
-    }
-    #expect(cookies == [0xbeef, 0xbaba])
-    #expect(buffer.isFilled(with: 0, byteCount: 1024))
-    #expect(context.reap(into: events, timeoutNanoseconds: 0) == 0)
-    context.destroy()
-    try file.close()
-  }
-
   @Test func contextsThatDoNotExistAreAClearError() throws {
     let limit = Int(KernelText.read("/proc/sys/fs/aio-max-nr")) ?? 0
     let error = try deviceError { try AIOContext(requestCapacity: limit + 1) }

@@ -3,6 +3,9 @@ import Synchronization
 import Testing
 import VarveIO
 
+/// fork(2), which Swift hides: the child calls `_exit` without a detour.
+@_silgen_name("fork") func forkProcess() -> Int32
+
 /// A request whose end can be awaited or waited for.
 final class TestRequest: IORequest, @unchecked Sendable {
   private enum State {

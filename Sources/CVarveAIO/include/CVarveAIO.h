@@ -37,6 +37,8 @@ int64_t varve_read_vectors_at(int descriptor, const struct iovec *vectors, int c
                               int64_t byteOffset);
 int64_t varve_write_vectors_at(int descriptor, const struct iovec *vectors, int count,
                                int64_t byteOffset, int durable);
+/// Reads what is in memory already, or fails with EAGAIN (RWF_NOWAIT).
+int64_t varve_read_if_cached(int descriptor, void *memory, size_t byteCount, int64_t byteOffset);
 int varve_flush(int descriptor);
 
 /// A non-blocking eventfd, closed on exec.
@@ -46,9 +48,12 @@ int varve_event_clear(int descriptor);
 
 /// RWF_DSYNC, for `aio_rw_flags`.
 int varve_durable_write_flag(void);
-/// Takes completions from the ring in user space and, if there are none, waits in io_getevents for
-/// one. Only one thread may reap a context. The context must not have been destroyed.
-int varve_aio_reap(io_context_t context, long limit, struct io_event *events,
+/// Lets the kernel mind `aio_reqprio` of a control block.
+void varve_aio_use_priority(struct iocb *block);
+/// Takes completions from the ring in user space and, if there are fewer than `minimum`, waits in
+/// io_getevents for them; for ever where the timeout is negative. Only one thread may reap a
+/// context. The context must not have been destroyed.
+int varve_aio_reap(io_context_t context, long minimum, long limit, struct io_event *events,
                    int64_t timeoutNanoseconds);
 
 /// Nanoseconds of the monotonic clock.
