@@ -174,6 +174,11 @@ uint32_t varve_thread_tag(void) {
   return thread_tag;
 }
 
+static __thread void *current_loop;
+
+void *varve_current_loop(void) { return current_loop; }
+void varve_set_current_loop(void *loop) { current_loop = loop; }
+
 static atomic_uint fork_generation;
 
 static void in_child(void) { atomic_fetch_add(&fork_generation, 1); }

@@ -1,5 +1,7 @@
 // The device over Linux AIO: a few contexts, each with a reaper of its own. Callers submit
-// themselves, into a context chosen by their thread and the address.
+// themselves, into a context chosen by their thread and the address. The tasks of an executor of
+// the device submit into the context of the loop they run on, which also reaps it: no request of
+// another thread ever waits for a task there.
 
 import CVarveAIO
 import Glibc
@@ -10,7 +12,10 @@ public final class AIODevice: InstrumentedDevice {
   /// The bytes that can be addressed, a multiple of 4096.
   public let byteCount: UInt64
   private let file: SharedFile
+  private let options: DeviceOptions
   private let shards: [AIOShard]
+  /// The shards of the loops of executors.
+  private let loopShards = Mutex<[AIOShard]>([])
   private let threads: Mutex<[DeviceThread]>
   private let isClosing = Atomic<Bool>(false)
   private let forkGeneration = varve_fork_generation()
@@ -45,20 +50,16 @@ public final class AIODevice: InstrumentedDevice {
     }
     self.file = file
     self.byteCount = file.byteCount
+    self.options = options
     self.shards = shards
     self.threads = Mutex(threads)
   }
 
   deinit { close() }
 
-  /// A context on its way to the thread that owns it from then on.
-  private final class Handover: Sendable {
-    let context: Mutex<AIOContext?>
-    init(_ context: consuming AIOContext) { self.context = Mutex(consume context) }
-  }
-
-  private static func startShard(_ index: Int, file: SharedFile, options: DeviceOptions)
-    throws(DeviceError) -> (AIOShard, DeviceThread)
+  /// Makes a shard and the context that its thread takes over.
+  private static func makeShard(_ file: SharedFile, _ options: DeviceOptions)
+    throws(DeviceError) -> (AIOShard, IOExecutor.Handover)
   {
     // One more than the slots: the poll that wakes the reaper.
     let context = try AIOContext(requestCapacity: options.queueDepth + 1)
@@ -68,7 +69,13 @@ public final class AIODevice: InstrumentedDevice {
     }
     let shard = AIOShard(
       submitter: context.submitter(), wakeEvent: event, file: file, options: options)
-    let handover = Handover(context)
+    return (shard, IOExecutor.Handover(context))
+  }
+
+  private static func startShard(_ index: Int, file: SharedFile, options: DeviceOptions)
+    throws(DeviceError) -> (AIOShard, DeviceThread)
+  {
+    let (shard, handover) = try makeShard(file, options)
     let thread = try DeviceThread(name: "varve-aio-\(index)") {
       guard let context = handover.context.withLock({ $0.take() }) else {
         preconditionFailure("a reaper is handed one context")
@@ -88,12 +95,17 @@ public final class AIODevice: InstrumentedDevice {
   /// opened read-only.
   public func submit(_ request: IORequest) {
     guard admits(request) else { return }
+    if let loop = IOLoop.current, loop.shard?.file === file { return loop.stage(request) }
     shard(for: request).submit(request)
   }
 
   /// Hands over several requests, up to four to each system call.
   public func submit(contentsOf requests: [IORequest]) {
     guard let first = requests.first else { return }
+    if let loop = IOLoop.current, loop.shard?.file === file {
+      for request in requests where admits(request) { loop.stage(request) }
+      return
+    }
     // The run of admissible requests that has not been handed over yet.
     var start = 0
     for index in requests.indices where !admits(requests[index]) {
@@ -103,27 +115,57 @@ public final class AIODevice: InstrumentedDevice {
     if start < requests.count { shard(for: first).submit(requests[start...]) }
   }
 
+  /// Makes threads that run tasks and the I/O that those submit here, each with a context of its
+  /// own. They go on to run tasks after the device was closed.
+  public func makeExecutor(
+    threadCount: Int, onStall: @escaping @Sendable (_ nanoseconds: UInt64) -> Void
+  ) throws(DeviceError) -> IOExecutor {
+    var parts: [IOExecutor.Part] = []
+    for _ in 0..<min(max(threadCount, 1), DeviceOptions.maximumContextCount) {
+      let (shard, handover) = try Self.makeShard(file, options)
+      let loop = IOLoop(shard: shard, wakeEvent: shard.wakeEvent, onStall: onStall)
+      parts.append(IOExecutor.Part(loop: loop, handover: handover))
+    }
+    let executor = try IOExecutor(parts)
+    let isClosed = loopShards.withLock { shards in
+      shards += parts.compactMap(\.loop.shard)
+      return isClosing.load(ordering: .sequentiallyConsistent)
+    }
+    if isClosed { for part in parts { part.loop.shard?.beginClosing() } }
+    return executor
+  }
+
   /// Finishes what has been accepted, ends the threads, destroys the contexts, closes the file.
   public func close() {
     isClosing.store(true, ordering: .sequentiallyConsistent)
     // The threads of the parent do not exist in a forked child: nothing there to end.
     let isForked = varve_fork_generation() != forkGeneration
     for shard in shards where !isForked { shard.beginClosing() }
+    let isOnLoop = endLoops(isForked: isForked)
     threads.withLock { threads in
       for thread in threads where !isForked {
         // The last reference may be dropped by a completion: the reaper then ends by itself.
         if thread.isCurrent { thread.detach() } else { thread.join() }
       }
-      let isLastUser = !threads.contains { $0.isCurrent }
+      let isLastUser = !isOnLoop && !threads.contains { $0.isCurrent }
       threads = []
       if isLastUser { file.close() }
     }
   }
 
+  /// Takes the contexts away from the loops. True on the thread of a loop, which does that later.
+  private func endLoops(isForked: Bool) -> Bool {
+    let loopShards = loopShards.withLock { $0 }
+    for shard in loopShards where !isForked { shard.beginClosing() }
+    let own = IOLoop.current?.shard
+    for shard in loopShards where !isForked && shard !== own { shard.ended.wait() }
+    return loopShards.contains { $0 === own }
+  }
+
   /// The counters of all contexts.
   public var statistics: DeviceStatistics {
     var total = DeviceStatistics()
-    for shard in shards {
+    for shard in shards + loopShards.withLock({ $0 }) {
       shard.counters.add(to: &total)
       total.queuedCount += shard.queuedCount.load(ordering: .relaxed)
       if !isClosing.load(ordering: .relaxed) { total.inFlightCount += shard.slots.usedCount }

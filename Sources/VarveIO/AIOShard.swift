@@ -1,5 +1,5 @@
 // One context of an AIO device: its slots, its queue of requests held back, and the thread that
-// reaps it. The submitting half; the reaping half is in AIOShard+Reaper.swift.
+// reaps it. The submitting half; the reaping half is in AIOReaper.swift and AIOShard+Reaper.swift.
 //
 // A request's way: the caller claims a slot → arms the iocb → io_submit on the caller's own thread
 // → kernel → the reaper disarms and frees the slot → `complete`. Without a free slot it waits in
@@ -34,8 +34,10 @@ import Synchronization
   /// The length of the queue; changed only with the queue locked.
   let queuedCount = Atomic<Int>(0)
   private let queue = Mutex(Queue())
+  /// Opens once the thread of a loop has destroyed the context.
+  let ended = Latch()
   /// Keeps the file open for as long as the shard may submit.
-  private let file: SharedFile
+  let file: SharedFile
 
   init(
     submitter: AIOSubmitter, wakeEvent: Int32, file: SharedFile, options: DeviceOptions

@@ -17,12 +17,27 @@ public protocol BlockDevice: AnyObject, Sendable {
   /// Hands over several requests with as few system calls as it takes.
   func submit(contentsOf requests: [IORequest])
 
+  /// Makes threads that run tasks and the I/O that those submit here; `threadCount` of them, and
+  /// `onStall` is told of each pass that took more than 5 ms.
+  ///
+  /// - Throws: `DeviceError` with code `resource` when AIO requests or threads are used up.
+  func makeExecutor(
+    threadCount: Int, onStall: @escaping @Sendable (_ nanoseconds: UInt64) -> Void
+  ) throws(DeviceError) -> IOExecutor
+
   /// Waits for the requests in flight, ends the device's threads and releases its descriptors.
   /// Idempotent. Never called from `complete`.
   func close()
 }
 
 extension BlockDevice {
+  /// Threads that run tasks only: their I/O goes through the threads of the device.
+  public func makeExecutor(
+    threadCount: Int, onStall: @escaping @Sendable (_ nanoseconds: UInt64) -> Void
+  ) throws(DeviceError) -> IOExecutor {
+    try IOExecutor(threadCount: threadCount, onStall: onStall)
+  }
+
   /// Submits one request after the other.
   public func submit(contentsOf requests: [IORequest]) {
     for request in requests { submit(request) }

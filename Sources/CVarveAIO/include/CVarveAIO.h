@@ -60,6 +60,9 @@ int varve_aio_reap(io_context_t context, long minimum, long limit, struct io_eve
 uint64_t varve_monotonic_nanoseconds(void);
 /// A small number that is the thread's own.
 uint32_t varve_thread_tag(void);
+/// What the thread names as its loop; NULL until it does.
+void *varve_current_loop(void);
+void varve_set_current_loop(void *loop);
 /// How often this process image has gone through fork(): it differs between parent and child.
 uint32_t varve_fork_generation(void);
 /// Starts a joinable thread with all but the synchronous signals blocked, named `name`.

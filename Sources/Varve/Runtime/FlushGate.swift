@@ -52,7 +52,19 @@ final class FlushGate: BlockDevice {
     }
   }
 
-  func submit(contentsOf requests: [IORequest]) { for request in requests { submit(request) } }
+  func submit(contentsOf requests: [IORequest]) {
+    if requests.contains(where: { $0.operation == .flush }) {
+      for request in requests { submit(request) }
+    } else {
+      device.submit(contentsOf: requests)
+    }
+  }
+
+  func makeExecutor(
+    threadCount: Int, onStall: @escaping @Sendable (_ nanoseconds: UInt64) -> Void
+  ) throws(DeviceError) -> IOExecutor {
+    try device.makeExecutor(threadCount: threadCount, onStall: onStall)
+  }
 
   func close() { device.close() }
 

@@ -1,0 +1,20 @@
+/// A gate that opens once; whoever comes before waits, blocking.
+///
+/// SAFETY: the flag is touched only with the monitor locked.
+final class Latch: @unchecked Sendable {
+  private let monitor = Monitor()
+  private var isOpen = false
+
+  func open() {
+    monitor.withLock {
+      isOpen = true
+      monitor.broadcast()
+    }
+  }
+
+  func wait() {
+    monitor.withLock {
+      while !isOpen { monitor.wait() }
+    }
+  }
+}
