@@ -48,7 +48,9 @@ extension StoreCore {
     var lookup = Lookup(target: target)
     while true {
       switch try step(&lookup, key: key) {
-      case .found(let record): return record
+      case .found(let record):
+        if IOExecutor.isYieldDue() { await IOExecutor.yield() }
+        return record
       case .absent: return nil
       case .moved: continue
       case .read(let read, let mustSubmit):

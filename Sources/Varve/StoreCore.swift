@@ -35,6 +35,8 @@ final class StoreCore: Sendable {
   private let foundSequence: SequenceNumber
   private let firstSequence: SequenceNumber
   private let lifecycle = Mutex(Lifecycle.open)
+  /// Made when somebody asks for it.
+  private let madeExecutor = Mutex<IOExecutor?>(nil)
 
   private enum Lifecycle {
     case open
@@ -184,6 +186,29 @@ final class StoreCore: Sendable {
     }
   }
 
+  /// The executor of the store's I/O; made at the first call.
+  func executor() -> any TaskExecutor {
+    madeExecutor.withLock { made in
+      if let made { return made }
+      let threadCount = options.executorThreadCount ?? StoreOptions.defaultExecutorThreadCount
+      let logger = health.logger
+      let onStall: @Sendable (UInt64) -> Void = { nanoseconds in
+        logger.warning(
+          "loopStall: a task held up its I/O thread; what blocks or computes belongs elsewhere",
+          metadata: ["milliseconds": "\(nanoseconds / 1_000_000)"])
+      }
+      do throws(DeviceError) {
+        made = try device.makeExecutor(threadCount: threadCount, onStall: onStall)
+      } catch {
+        logger.warning(
+          "store.executor has no I/O contexts of its own", metadata: ["error": "\(error)"])
+        made = try? IOExecutor(threadCount: threadCount, onStall: onStall)
+      }
+      // Without threads to spare, tasks run where they would have run anyway.
+      return made ?? globalConcurrentExecutor
+    }
+  }
+
   /// Fits the cache into what the index leaves of the budget.
   static func adjustMemory(_ plan: MemoryPlan, _ index: RecordIndex, _ cache: RecordCache) {
     cache.setByteLimit(plan.cacheByteLimit(indexByteCount: index.reservedByteCount))
@@ -223,6 +248,7 @@ final class StoreCore: Sendable {
     result.bufferByteCount = log.bufferByteCount
     result.memoryBudget = memoryPlan.budget
     result.slowRequestCount = device.slowRequestCount
+    result.loopStallCount = madeExecutor.withLock { $0?.stallCount } ?? 0
     return result
   }
 }

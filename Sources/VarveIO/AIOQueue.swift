@@ -243,6 +243,7 @@ import Glibc
     guard index < requestCapacity, generation % 2 == 1, unsafe event.obj == blocks + index,
       unsafe generations[index] == generation
     else {
+      // The kernel completed what nobody submitted: whose memory it wrote to cannot be known.
       fatalError("completion of an unknown or finished request: cookie \(name)")
     }
     release(index)

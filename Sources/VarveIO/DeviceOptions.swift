@@ -31,9 +31,10 @@ public struct DeviceOptions: Sendable {
   /// One for every four cores, at most 8: on two cores a second reaper only takes turns with the
   /// first (64 reads in flight: 70, 57 and 34 K/s with one context, 65, 21 and 15 K/s with two, in
   /// three rounds on a busy machine).
-  public static var defaultContextCount: Int {
-    max(1, min(8, sysconf(Int32(_SC_NPROCESSORS_ONLN)) / 4))
-  }
+  public static var defaultContextCount: Int { max(1, min(8, coreCount / 4)) }
+
+  /// The cores of the machine.
+  public static var coreCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
   /// More contexts than this cost more in `aio-nr` and threads than they bring.
   public static let maximumContextCount = 64

@@ -104,10 +104,11 @@ public final class IOExecutor: TaskExecutor {
     loops[Int(UInt(bitPattern: turn) % UInt(loops.count))].append(job)
   }
 
-  /// Lets the other tasks of this thread run after 128 answers that came without a suspension:
-  /// a task that finds all it wants in memory would otherwise keep their completions waiting.
-  package static func noteAnswerWithoutSuspension() async {
-    guard let loop = IOLoop.current, loop.isYieldDue() else { return }
-    await loop.yield()
-  }
+  /// Counts an answer that a task on a loop had without a suspension. True after 128 of them: the
+  /// task then calls `yield`, because one that finds all it wants in memory would keep the
+  /// completions of the others waiting. Elsewhere it costs a load, and is false.
+  package static func isYieldDue() -> Bool { IOLoop.current?.isYieldDue() ?? false }
+
+  /// Lets the other tasks of this thread run; elsewhere it does nothing.
+  package static func yield() async { await IOLoop.current?.yield() }
 }

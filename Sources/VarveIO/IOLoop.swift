@@ -144,7 +144,7 @@ import Synchronization
     }
     let ready = unsafe yielded
     unsafe yielded.removeAll(keepingCapacity: true)
-    for unsafecontinuation in unsafe ready { unsafe continuation.resume() }
+    unsafe ready.forEach { unsafe $0.resume() }
     var count = 0
     while nextJob < jobs.count, count < Self.jobLimit {
       let job = jobs[nextJob]

@@ -1,3 +1,4 @@
+import CVarveAIO
 import Glibc
 
 /// A piece of memory of a vectored request.

@@ -43,6 +43,16 @@ public final class Store: Sendable {
   /// segment.
   public var maximumValueByteCount: Int { core.geometry.maximumValueByteCount }
 
+  /// The threads of the store's I/O, as an executor for the tasks that use the store.
+  ///
+  /// - Warning: Code that blocks there, or computes for long, stalls the storage of every task on
+  ///   its thread. A pass over 5 ms is counted in `StoreStatistics.loopStallCount` and logged as
+  ///   `loopStall`. <doc:Executors> says what belongs there, and what it brings.
+  ///
+  /// The threads start at the first call and end with the store and the last task on them; tasks on
+  /// them go on after `close()`. Tasks that run elsewhere may use the store as they like.
+  public var executor: any TaskExecutor { core.executor() }
+
   /// Makes everything durable that was acknowledged before the call.
   ///
   /// Durable on return: every write that returned before `sync` was called, at whatever level.

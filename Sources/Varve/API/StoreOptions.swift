@@ -36,6 +36,10 @@ public struct StoreOptions: Sendable {
   /// I/O contexts, each with a thread that reaps it, from 1 to 64 (opening a path with another
   /// number fails with `usage`); nil takes one for every four cores, at most 8.
   public var contextCount: Int?
+  /// Threads of `Store.executor`, each with a context of its own, from 1 to 64 (opening with
+  /// another number fails with `usage`); nil takes one for every core, at most 16. They start when
+  /// `Store.executor` is first asked for.
+  public var executorThreadCount: Int?
   /// Whether records that are read stay in memory, within the budget, for later reads.
   public var cacheEnabled: Bool
   /// Compresses values of 64 bytes and more with LZ4, each where that saves at least an eighth.
@@ -58,8 +62,9 @@ public struct StoreOptions: Sendable {
   public init(
     memoryBudget: Int? = nil, readOnly: Bool = false, allowDegraded: Bool = false,
     allowSuspectReads: Bool = false, waitForLockSeconds: Double = 0,
-    engine: IOEngineChoice = .automatic, contextCount: Int? = nil, cacheEnabled: Bool = true,
-    compression: Bool = true, allowBufferedIO: Bool = false,
+    engine: IOEngineChoice = .automatic, contextCount: Int? = nil,
+    executorThreadCount: Int? = nil, cacheEnabled: Bool = true, compression: Bool = true,
+    allowBufferedIO: Bool = false,
     recoveryTimeTargetSeconds: Double = 1, logger: Logger = Logger(label: "varve"),
     metricsFactory: (any MetricsFactory)? = nil,
     recoveryProgress: (@Sendable (RecoveryProgress) -> Void)? = nil
@@ -71,6 +76,7 @@ public struct StoreOptions: Sendable {
     self.waitForLockSeconds = waitForLockSeconds
     self.engine = engine
     self.contextCount = contextCount
+    self.executorThreadCount = executorThreadCount
     self.cacheEnabled = cacheEnabled
     self.compression = compression
     self.allowBufferedIO = allowBufferedIO
@@ -80,13 +86,20 @@ public struct StoreOptions: Sendable {
     self.recoveryProgress = recoveryProgress
   }
 
+  /// One for every core, at most 16.
+  static var defaultExecutorThreadCount: Int { min(16, DeviceOptions.coreCount) }
+
   /// Refuses what no device can be opened with, before anything is touched.
   func validate() throws(StoreError) {
     let bounds = 1...DeviceOptions.maximumContextCount
-    guard contextCount.map(bounds.contains) ?? true else {
-      throw StoreError(
-        .usage,
-        "contextCount must lie between \(bounds.lowerBound) and \(bounds.upperBound), or be nil")
+    for (name, count) in [
+      ("contextCount", contextCount), ("executorThreadCount", executorThreadCount),
+    ] {
+      guard count.map(bounds.contains) ?? true else {
+        throw StoreError(
+          .usage,
+          "\(name) must lie between \(bounds.lowerBound) and \(bounds.upperBound), or be nil")
+      }
     }
   }
 }

@@ -28,6 +28,7 @@ extension StoreMetrics {
     CounterDefinition(name: "varve_device_reads_total") { $0.deviceReadCount },
     CounterDefinition(name: "varve_corrupt_reads_total") { $0.corruptReadCount },
     CounterDefinition(name: "varve_slow_requests_total") { $0.slowRequestCount },
+    CounterDefinition(name: "varve_loop_stalls_total") { $0.loopStallCount },
     CounterDefinition(name: "varve_user_bytes_total") { $0.userByteCount },
     CounterDefinition(name: "varve_frame_bytes_total") { $0.frameByteCount },
     CounterDefinition(name: "varve_padding_bytes_total") { $0.paddingByteCount },
