@@ -22,6 +22,7 @@ let package = Package(
     .executable(name: "kvctl", targets: ["kvctl"]),
     .executable(name: "kvbench", targets: ["kvbench"]),
     .executable(name: "session-service", targets: ["session-service"]),
+    .executable(name: "aio-integers", targets: ["aio-integers"]),
   ],
   dependencies: [
     .package(name: "varve", path: "../..", traits: ["Lifecycle"]),
@@ -69,9 +70,17 @@ let package = Package(
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ],
       swiftSettings: strict),
+    .executableTarget(
+      name: "aio-integers",
+      dependencies: [
+        "Console",
+        .product(name: "VarveIO", package: "varve"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
     .testTarget(name: "ConsoleTests", dependencies: ["Console"], swiftSettings: testing),
     .testTarget(
-      name: "KvctlTests", dependencies: ["Console", "kvctl", "kvbench", "session-service"],
+      name: "KvctlTests", dependencies: ["Console", "kvctl", "kvbench", "session-service", "aio-integers"],
       swiftSettings: testing),
     .testTarget(
       name: "LifecycleTests",
