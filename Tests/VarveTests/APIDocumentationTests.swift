@@ -47,6 +47,16 @@ import VarveTesting
     }
   }
 
+  @Test func theSnippetOfExecutorsRuns() async throws {
+    #expect(
+      code(try page("Executors")) == [try text("Tests/VarveTests/ExecutorSnippet.swift")])
+    let store = try await Store.open(device: try await API.formatted())
+    try await store.put("price:apple", "3")
+    try await serve((0..<9).map { Cart(owner: "\($0)") }, in: store)
+    #expect(store.statistics.keyCount == 10)
+    try await store.close()
+  }
+
   @Test func theSnippetsOfTestingAreTests() throws {
     let blocks = code(try page("Testing"))
     let tests = try text("Tests/VarveTests/TestingSnippet.swift")

@@ -80,7 +80,8 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(name: "ConsoleTests", dependencies: ["Console"], swiftSettings: testing),
     .testTarget(
-      name: "KvctlTests", dependencies: ["Console", "kvctl", "kvbench", "session-service", "aio-integers"],
+      name: "KvctlTests",
+      dependencies: ["Console", "kvctl", "kvbench", "session-service", "aio-integers"],
       swiftSettings: testing),
     .testTarget(
       name: "LifecycleTests",
