@@ -7,7 +7,9 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
+#include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -37,6 +39,32 @@ int varve_block_device_sector_byte_count(int descriptor, uint32_t *byteCount) {
   int value = 0;
   if (ioctl(descriptor, BLKSSZGET, &value) < 0) return -errno;
   *byteCount = (uint32_t)value;
+  return 0;
+}
+
+int varve_block_device_physical_byte_count(int descriptor, uint32_t *byteCount) {
+  unsigned int value = 0;
+  if (ioctl(descriptor, BLKPBSZGET, &value) < 0) return -errno;
+  *byteCount = value;
+  return 0;
+}
+
+// The kernel's structure of 256 bytes, by offset: the headers of older systems end before what is
+// asked for here.
+int varve_io_traits_of(int descriptor, struct varve_io_traits *traits) {
+  const uint32_t directAlignment = 0x2000, atomicWrites = 0x10000;
+  unsigned char status[256] = {0};
+  if (syscall(SYS_statx, descriptor, "", 0x1000 /* AT_EMPTY_PATH */, directAlignment | atomicWrites,
+              status) < 0)
+    return -errno;
+  uint32_t mask;
+  memcpy(&mask, status, 4);
+  traits->knowsDirect = (mask & directAlignment) != 0;
+  memcpy(&traits->memoryAlignment, status + 152, 4);
+  memcpy(&traits->offsetAlignment, status + 156, 4);
+  traits->knowsAtomic = (mask & atomicWrites) != 0;
+  memcpy(&traits->atomicMinimum, status + 168, 4);
+  memcpy(&traits->atomicMaximum, status + 172, 4);
   return 0;
 }
 

@@ -80,6 +80,18 @@ public struct DirectFile: ~Copyable, Sendable {
     return OpenFileRegistry.holder(FileIdentity(status)) ?? KernelTables.flockHolder(status)
   }
 
+  /// Another descriptor of the same open file, for a second engine on it. It has no part in the
+  /// locks: whoever needs them keeps this value until the other is closed.
+  ///
+  /// - Throws: `DeviceError` with code `resource` when descriptors are used up.
+  public borrowing func duplicate() throws(DeviceError) -> DirectFile {
+    let number = fcntl(descriptor.rawValue, F_DUPFD_CLOEXEC, 0)
+    guard number >= 0 else { throw .system("open again", path: path, errorNumber: errno) }
+    return DirectFile(
+      path: path, resolvedTarget: resolvedTarget, kind: kind, access: access, isDirect: isDirect,
+      byteCount: byteCount, descriptor: Descriptor(adopting: number), lease: nil)
+  }
+
   /// Closes the descriptor and gives up the locks.
   ///
   /// - Throws: `DeviceError` if the kernel reports an error; the descriptor is closed all the same.

@@ -30,6 +30,8 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
     .package(
       url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.6.0"),
+    .package(
+      url: "https://github.com/HdrHistogram/hdrhistogram-swift.git", .upToNextMinor(from: "0.2.0")),
   ],
   targets: [
     .target(
@@ -40,10 +42,17 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),
+    .target(
+      name: "DeviceLoad",
+      dependencies: [
+        .product(name: "VarveIO", package: "varve"),
+        .product(name: "Histogram", package: "hdrhistogram-swift"),
+      ],
+      swiftSettings: strict),
     .executableTarget(
       name: "kvctl",
       dependencies: [
-        "Console",
+        "Console", "DeviceLoad",
         .product(name: "Varve", package: "varve"),
         .product(name: "VarveIO", package: "varve"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -53,8 +62,9 @@ let package = Package(
     .executableTarget(
       name: "kvbench",
       dependencies: [
-        "Console",
+        "Console", "DeviceLoad",
         .product(name: "Varve", package: "varve"),
+        .product(name: "VarveIO", package: "varve"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: testing),

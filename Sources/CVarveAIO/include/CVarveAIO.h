@@ -67,3 +67,16 @@ void varve_set_current_loop(void *loop);
 uint32_t varve_fork_generation(void);
 /// Starts a joinable thread with all but the synchronous signals blocked, named `name`.
 int varve_thread_start(pthread_t *thread, void *(*body)(void *), void *argument, const char *name);
+
+/// What statx tells of direct I/O and atomic writes; the masks say whether it told anything.
+struct varve_io_traits {
+  int knowsDirect;
+  uint32_t memoryAlignment;
+  uint32_t offsetAlignment;
+  int knowsAtomic;
+  uint32_t atomicMinimum;
+  uint32_t atomicMaximum;
+};
+int varve_io_traits_of(int descriptor, struct varve_io_traits *traits);
+/// The physical sector of a block device.
+int varve_block_device_physical_byte_count(int descriptor, uint32_t *byteCount);

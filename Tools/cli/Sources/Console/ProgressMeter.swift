@@ -29,17 +29,30 @@ public final class ProgressMeter: Sendable {
   public func update(
     byteCountDone: UInt64, byteCount: UInt64? = nil, itemCount: Int? = nil, items: String = ""
   ) {
+    guard isDue() else { return }
+    show(
+      line(byteCountDone: byteCountDone, byteCount: byteCount, itemCount: itemCount, items: items))
+  }
+
+  /// Says which of so many steps is under way.
+  public func update(step: Int, stepCount: Int, _ name: String) {
     guard isShown else { return }
-    let isDue = state.withLock { state in
+    state.withLock { $0.isDirty = true }
+    show("\(verb) \(step) of \(stepCount): \(name)")
+  }
+
+  private func isDue() -> Bool {
+    guard isShown else { return false }
+    return state.withLock { state in
       let now = ContinuousClock.now
       if let last = state.lastShown, now - last < Self.pause { return false }
       state.lastShown = now
       state.isDirty = true
       return true
     }
-    guard isDue else { return }
-    let line = line(
-      byteCountDone: byteCountDone, byteCount: byteCount, itemCount: itemCount, items: items)
+  }
+
+  private func show(_ line: String) {
     try? ByteOutput.messages.write(Array("\r\u{1B}[K\(line)".utf8))
     try? ByteOutput.messages.flush()
   }

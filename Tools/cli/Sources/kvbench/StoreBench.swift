@@ -1,3 +1,4 @@
+import DeviceLoad
 import Foundation
 import Varve
 

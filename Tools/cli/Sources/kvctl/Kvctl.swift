@@ -13,6 +13,7 @@ struct Kvctl: AsyncParsableCommand {
         kvctl load store.varve --directory /usr/share/doc
         kvctl dump store.varve > backup.jsonl
         kvctl recover store.varve --plan
+        kvctl probe /var/lib/myservice
 
       STORE may also come from the variable KVCTL_STORE.
 
@@ -23,7 +24,7 @@ struct Kvctl: AsyncParsableCommand {
             unacknowledged tail was dropped (the counts are printed)
         20  damage found       30  refused, nothing changed
         31  in use             32  out of resources           64  usage
-        128 and the number of the signal that ended create or shell
+        128 and the number of the signal that ended create, shell or probe
       """,
     version: "0.1.0",
     groupedSubcommands: [
@@ -38,5 +39,6 @@ struct Kvctl: AsyncParsableCommand {
         name: "Contents",
         subcommands: [LoadCommand.self, DumpCommand.self, VerifyCommand.self]),
       CommandGroup(name: "Sessions", subcommands: [ShellCommand.self]),
+      CommandGroup(name: "Devices", subcommands: [ProbeCommand.self]),
     ])
 }

@@ -1,0 +1,33 @@
+import Console
+import VarveIO
+
+extension ToolError {
+  /// An error of the I/O layer, in the terms of the exit codes.
+  init(_ error: DeviceError) {
+    let (status, code): (ExitStatus, String) =
+      switch error.code {
+      case .inUse: (.inUse, "inUse")
+      case .resource: (.resource, "resource")
+      case .notFound: (.refused, "notFound")
+      case .io, .noSpace, .cancelled: (.failure, "io")
+      default: (.refused, "refused")
+      }
+    // What the library calls a remedy has a name on the command line.
+    let remedy =
+      switch error.code {
+      case .noDirectIO: " (--buffered)"
+      case .inUse: " (--wait SECONDS)"
+      default: ""
+      }
+    self.init(status, code: code, error.message + remedy)
+  }
+
+  /// A request that failed while a device was measured.
+  init(_ error: IOError, path: String) {
+    self.init(
+      .failure, code: "io",
+      "\(path): a \(error.operation) of \(error.byteCount) bytes at byte \(error.byteOffset) failed: "
+        + "\(ToolError.reason(error.errorNumber)): check the device and the kernel log",
+      byteOffset: error.byteOffset)
+  }
+}
