@@ -89,6 +89,7 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(name: "ConsoleTests", dependencies: ["Console"], swiftSettings: testing),
+    .testTarget(name: "DeviceLoadTests", dependencies: ["DeviceLoad"], swiftSettings: testing),
     .testTarget(
       name: "KvctlTests",
       dependencies: ["Console", "kvctl", "kvbench", "session-service", "aio-integers"],

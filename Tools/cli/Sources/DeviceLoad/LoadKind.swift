@@ -29,5 +29,8 @@ public enum LoadKind: String, Sendable, CaseIterable {
     }
   }
 
+  /// Whether its requests follow each other.
+  public var isSequential: Bool { self == .sequentialRead || self == .sequentialWrite }
+
   var operation: IOOperation { isWriting ? .write : .read }
 }

@@ -10,13 +10,14 @@ struct BenchError: Error, CustomStringConvertible {
 enum Child {
   /// Runs a program and returns what it printed.
   static func run(
-    _ program: String, _ arguments: [String], expectedSignal: Int32? = nil
+    _ program: String, _ arguments: [String], expectedSignal: Int32? = nil, isQuiet: Bool = false
   ) throws -> String {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: program).resolvingSymlinksInPath()
     process.arguments = arguments
     let output = Pipe()
     process.standardOutput = output
+    if isQuiet { process.standardError = FileHandle.nullDevice }
     try process.run()
     let bytes = output.fileHandleForReading.readDataToEndOfFile()
     process.waitUntilExit()

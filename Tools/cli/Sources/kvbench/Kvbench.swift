@@ -12,11 +12,13 @@ struct Kvbench: AsyncParsableCommand {
     discussion: """
       Figures are medians of several rounds; compare ratios, not absolute numbers,
       and run it on a machine that does nothing else. The device is measured with
-      fio, which must be installed.
+      fio; where that is not installed, io alone compares with a plain loop instead.
 
       EXAMPLES:
         kvbench basics
         kvbench basics --at /mnt/data --keys 4000000 --rounds 5
+        kvbench io
+        kvbench io --path /dev/zram0 --write --engine aio --json
       """,
-    subcommands: [BasicsCommand.self, LoadAndDieCommand.self])
+    subcommands: [BasicsCommand.self, IOCommand.self, LoadAndDieCommand.self])
 }

@@ -46,8 +46,13 @@ struct RawProbe {
   struct Report: Decodable {
     struct Job: Decodable {
       struct Side: Decodable {
+        struct Latency: Decodable {
+          /// Nanoseconds by "50.000000" and the like; only where asked for.
+          var percentile: [String: Double]?
+        }
         var iops: Double
         var bw_bytes: Double
+        var lat_ns: Latency
       }
       var read: Side
       var write: Side
@@ -59,7 +64,7 @@ struct RawProbe {
     var jobs: [Job]
   }
 
-  private func run(_ arguments: [String]) throws -> Report.Job {
+  func run(_ arguments: [String]) throws -> Report.Job {
     let text = try Child.run(
       "/usr/bin/env",
       [program, "--name=probe", "--direct=1", "--output-format=json"] + arguments)

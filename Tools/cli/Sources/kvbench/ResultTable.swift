@@ -20,26 +20,19 @@ struct ResultTable {
       guard let row = rows[name], let least = row.values.min(), let most = row.values.max() else {
         return name
       }
-      var line = "\(name): \(Self.number(Self.median(row.values)))"
+      var line = "\(name): \(Self.number(Spread(row.values).median))"
       line += " (\(Self.number(least)) to \(Self.number(most)))"
       if !row.raw.isEmpty {
         let ratios = zip(row.values, row.raw).map { $0 / $1 }
-        line += ", raw \(Self.number(Self.median(row.raw)))"
-        line += ", ratio \(Self.number(Self.median(ratios)))"
+        line += ", raw \(Self.number(Spread(row.raw).median))"
+        line += ", ratio \(Self.number(Spread(ratios).median))"
       }
       return line
     }.joined(separator: "\n")
   }
 
-  private static func median(_ values: [Double]) -> Double {
-    let sorted = values.sorted()
-    let middle = sorted.count / 2
-    return sorted.count.isMultiple(of: 2)
-      ? (sorted[middle - 1] + sorted[middle]) / 2 : sorted[middle]
-  }
-
   /// Three digits that count.
-  private static func number(_ value: Double) -> String {
+  static func number(_ value: Double) -> String {
     guard value >= 0.0005 else { return "0" }
     guard value < 100 else { return String(Int(value.rounded())) }
     let scale: Double = value < 1 ? 1000 : value < 10 ? 100 : 10

@@ -11,6 +11,7 @@ struct ProbeCampaign {
   let cells: [ProbeMeasurement.Cell]
   let engines: [DeviceEngine]
   let secondsPerCell: Double
+  let contextCount: Int
   let path: String
   let meter: ProgressMeter
 
@@ -66,22 +67,20 @@ struct ProbeCampaign {
 
   /// As many requests with the kernel as the cell has in flight.
   private func options(_ depth: Int) -> DeviceOptions {
-    DeviceOptions(contextCount: 1, queueDepth: depth, threadCount: depth)
+    DeviceOptions(contextCount: contextCount, queueDepth: depth, threadCount: depth)
   }
 
   /// The engines that start on a file, and why others do not.
   static func engines(
     _ wanted: [DeviceEngine], on file: borrowing DirectFile
-  ) throws -> (started: [DeviceEngine], refused: [ProbeWarning], remarks: [String]) {
+  ) throws -> (started: [DeviceEngine], refused: [ProbeWarning]) {
     var started: [DeviceEngine] = []
     var refused: [ProbeWarning] = []
-    var remarks: [String] = []
     for engine in wanted {
       do throws(DeviceError) {
         let opened = try Devices.start(
           file.duplicate(), engine: engine,
           options: DeviceOptions(contextCount: 1, queueDepth: 128, threadCount: 1))
-        remarks = opened.warnings
         opened.device.close()
         started.append(engine)
       } catch {
@@ -90,6 +89,6 @@ struct ProbeCampaign {
           ProbeWarning(.engine, "the engine \(engine.toolName) does not start: \(error.message)"))
       }
     }
-    return (started, refused, remarks)
+    return (started, refused)
   }
 }

@@ -7,26 +7,26 @@ struct ProbeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "probe",
     abstract: "Says what a device can do, and measures it.",
-    usage: "kvctl probe PATH [--write] [--buffered] [--seconds SECONDS] [--size SIZE] [--json]",
+    usage: "kvctl probe PATH [--write] [--buffered] [--seconds SECONDS] [--size SIZE]",
     discussion: """
       EXAMPLES:
-        kvctl probe /var/lib/myservice          a temporary file there, read and written
-        kvctl probe store.varve                 only read, also while a service uses it
-        kvctl probe /dev/nvme1n1                only read
-        kvctl probe /dev/nvme1n1 --write        OVERWRITES the device
+        kvctl probe /var/lib/myservice     a temporary file there, read and written
+        kvctl probe store.varve            only read, also while a service uses it
+        kvctl probe /dev/nvme1n1           only read
+        kvctl probe /dev/nvme1n1 --write   OVERWRITES the device
         kvctl probe /var/lib/myservice --json | jq '.warnings[].message'
 
       Tells of direct I/O, alignment (announced, and tried), write cache, FUA, atomic
-      writes and room for Linux AIO; measures random 4 KiB reads with 1, 8, 32 and 128
-      in flight and sequential 1 MiB reads, and where it may write also both kinds of
-      writes, and writes that are flushed one by one, on every I/O engine that starts
-      here. It takes about 20 seconds.
+      writes and room for Linux AIO; measures random 4 KiB reads with 1, 8, 32 and
+      128 in flight and sequential 1 MiB reads, and where it may write also both
+      kinds of writes, and writes that are flushed one by one, on every I/O engine
+      that starts here. It takes about 20 seconds.
 
-      In a directory it fills a temporary file, which has no name once it is open and
-      so goes away however the probe ends. A file or device is only read, unless
+      In a directory it fills a temporary file, which has no name once it is open
+      and so goes away however the probe ends. A file or device is only read, unless
       --write is given and its path is typed back, on the terminal or on a line of
-      standard input. Only what holds data is measured; the report says what may have
-      bent the numbers.
+      standard input. Only what holds data is measured; the report says what may
+      have bent the numbers.
       """)
 
   @Argument(help: ArgumentHelp("A directory, a file or a block device.", valueName: "path"))
@@ -75,7 +75,7 @@ struct ProbeCommand: AsyncParsableCommand {
         .resource, code: "resource", started.refused.map(\.message).joined(separator: "; "))
     }
     report.engines = started.started
-    report.warnings = started.refused + started.remarks.map { ProbeWarning(.place, $0) }
+    report.warnings = started.refused
     report.region = try prepare(target, &report)
     if report.isDirect {
       report.alignment = ProbeAlignment(
@@ -94,8 +94,8 @@ struct ProbeCommand: AsyncParsableCommand {
 
   /// Every engine that there is, or the one that was asked for.
   private var wantedEngines: [DeviceEngine] {
-    DeviceEngine.allCases.filter { engine in
-      engine != .automatic && (shared.engine.map { $0.rawValue == engine.toolName } ?? true)
+    DeviceEngine.measurable.filter { engine in
+      shared.engine.map { $0.rawValue == engine.toolName } ?? true
     }
   }
 
@@ -174,7 +174,9 @@ struct ProbeCommand: AsyncParsableCommand {
     let count = Double(cells.count * report.engines.count)
     let campaign = ProbeCampaign(
       region: report.region, cells: cells, engines: report.engines,
-      secondsPerCell: seconds ?? min(1, Self.defaultSeconds / count), path: path, meter: meter)
+      secondsPerCell: seconds ?? min(1, Self.defaultSeconds / count),
+      contextCount: shared.shards ?? DeviceOptions.defaultContextCount, path: path,
+      meter: meter)
     let (measurements, roundCount) = try await campaign.run(on: target.file)
     report.measurements = measurements
     if roundCount > 1 {

@@ -65,11 +65,6 @@ struct ProbeMeasurement {
   }
 }
 
-extension DeviceEngine {
-  /// The name on the command line.
-  var toolName: String { self == .linuxAIO ? "aio" : rawValue }
-}
-
 extension LoadKind {
   /// The kind for people.
   var title: String {

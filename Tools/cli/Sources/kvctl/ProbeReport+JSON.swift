@@ -13,7 +13,7 @@ extension ProbeReport {
       "rotational": Self.bool(traits.isRotational),
       "live": .bool(holder != nil),
       "holderPid": holder.map { .count($0.processID) } ?? .null,
-      "directIO": .bool(isDirect && traits.offsetAlignment != 0),
+      "directIO": .bool(hasDirectIO),
       "alignment": alignmentJSON,
       "writeCache": .string(
         traits.hasVolatileCache.map { $0 ? "volatile" : "none" } ?? "unknown"),

@@ -8,10 +8,12 @@ extension ProbeReport {
     var parts = [Description.table(rows)]
     if !measurements.isEmpty { parts.append(table) }
     if !warnings.isEmpty {
-      parts.append(warnings.map { "WARNING  \($0.message)" }.joined(separator: "\n"))
+      parts.append(
+        warnings.map { TextTable.wrapped($0.message, label: "WARNING  ") }.joined(separator: "\n"))
     }
     if !distortions.isEmpty {
-      let lines = ["what may bend these numbers:"] + distortions.map { "  \($0)" }
+      let lines =
+        ["what may bend these numbers:"] + distortions.map { TextTable.wrapped($0, label: "- ") }
       parts.append(lines.joined(separator: "\n"))
     }
     return parts.joined(separator: "\n\n")
@@ -26,10 +28,10 @@ extension ProbeReport {
       }
     let access = kind == .directory ? "" : wroteOver ? ", OVERWRITTEN" : ", only read"
     var rows = [
-      ("path", "\(path): \(what)\(access)"),
+      ("path", path), ("is", what + access),
       ("device", "\(traits.name ?? "unknown")\(kind == .device ? "" : ", \(fileSystem)")"),
       ("measured", "\(ByteSize(region.byteCount)) that hold data"),
-      ("direct I/O", directText), ("alignment", alignmentText),
+      ("direct I/O", directText), ("sectors", sectorText), ("512 B, tried", triedText),
       (
         "write cache",
         traits.hasVolatileCache.map {
@@ -51,19 +53,20 @@ extension ProbeReport {
 
   private var directText: String {
     guard isDirect else { return "no: through the page cache, as asked" }
+    guard !isMemory else { return "accepted, but the file is in memory" }
     return traits.offsetAlignment == 0 ? "accepted, but not done" : "yes"
   }
 
-  private var alignmentText: String {
+  private var sectorText: String {
     func bytes(_ count: Int?) -> String { count.map { "\($0) B" } ?? "unknown" }
-    let announced =
-      "sectors of \(bytes(traits.logicalSectorByteCount)) logical, "
-      + "\(bytes(traits.physicalSectorByteCount)) physical"
-    guard let reads = alignment.canReadSectors else { return announced }
-    let memory = alignment.canReadToSectorMemory == true ? "works" : "does not"
-    let writes = alignment.canWriteSectors.map { $0 ? ", writing it works" : ", writing it does not" }
-    return announced + "; tried: reading 512 B \(reads ? "works" : "does not")"
-      + "\(writes ?? ""), memory at 512 B \(memory)"
+    let logical = bytes(traits.logicalSectorByteCount)
+    return "\(logical) logical, \(bytes(traits.physicalSectorByteCount)) physical"
+  }
+
+  private var triedText: String {
+    func word(_ value: Bool?) -> String { value.map { $0 ? "works" : "refused" } ?? "not tried" }
+    return "read \(word(alignment.canReadSectors)), write \(word(alignment.canWriteSectors)), "
+      + "memory at 512 B \(word(alignment.canReadToSectorMemory))"
   }
 
   private var atomicText: String {
@@ -98,22 +101,11 @@ extension ProbeReport {
           + [50, 99, 99.9].map { Self.microseconds(latencies.nanoseconds(atPercent: $0)) }
           + [Self.microseconds(latencies.maximumNanoseconds)])
     }
-    return Self.aligned(lines)
+    return TextTable.text(lines, leftColumns: [0, 2])
   }
 
   private static func microseconds(_ nanoseconds: UInt64) -> String {
     nanoseconds < 10_000
       ? "\((Double(nanoseconds) / 100).rounded() / 10)" : "\((nanoseconds + 500) / 1000)"
-  }
-
-  /// Columns as wide as they must be: text to the left, numbers to the right.
-  private static func aligned(_ lines: [[String]]) -> String {
-    let widths = lines[0].indices.map { column in lines.map { $0[column].count }.max() ?? 0 }
-    return lines.map { line in
-      zip(line, widths).enumerated().map { column, cell in
-        let padding = String(repeating: " ", count: cell.1 - cell.0.count)
-        return [0, 2].contains(column) ? cell.0 + padding : padding + cell.0
-      }.joined(separator: "  ")
-    }.joined(separator: "\n")
   }
 }

@@ -18,6 +18,8 @@ struct ProbeReport {
   var engines: [DeviceEngine] = []
   var measurements: [ProbeMeasurement] = []
   var warnings: [ProbeWarning] = []
+  /// What the I/O layer says against the file system, and where a link led.
+  private let place: [String]
   /// What may make the numbers better or worse than the device is.
   var distortions: [String] = []
 
@@ -31,11 +33,21 @@ struct ProbeReport {
     holder = target.holder
     traits = target.file.traits()
     headroom = AIOHeadroom.current()
+    place = [
+      target.file.fileSystem.warning.map { "it lies on \(target.file.fileSystem): \($0)" },
+      target.file.resolvedTarget.map { "\(target.path) leads to \($0)" },
+    ].compactMap { $0 }
   }
 
   mutating func warn(_ code: ProbeWarning.Code, _ message: String) {
     warnings.append(ProbeWarning(code, message))
   }
+
+  /// Whether the file is in memory, whatever the kernel says of direct I/O.
+  var isMemory: Bool { ["tmpfs", "ramfs"].contains(fileSystem) }
+
+  /// Whether requests reach a device without the page cache, as far as anybody says.
+  var hasDirectIO: Bool { isDirect && traits.offsetAlignment != 0 && !isMemory }
 
   // MARK: Judging
 
@@ -48,6 +60,7 @@ struct ProbeReport {
 
   /// Draws the warnings from what was found; called once, at the end.
   mutating func judge() {
+    for text in place { warn(.place, text) }
     if !isDirect {
       warn(
         .buffered,
@@ -89,6 +102,9 @@ struct ProbeReport {
           ? "no data to read: nothing was measured; probe the directory, or a store that is filled"
           : "only \(ByteSize(region.byteCount)) of data were measured: caches of the disk and of"
             + " the host may hold it all")
+    }
+    if !measurements.isEmpty, !measurements.contains(where: { $0.cell.kind == .sequentialRead }) {
+      warn(.smallRegion, "too little data in one piece: nothing was read or written in order")
     }
   }
 }

@@ -58,7 +58,7 @@ struct ProbeTarget: ~Copyable {
         path: path, kind: .directory, file: file, mayWrite: true, fillByteCount: wanted,
         holder: nil)
     } catch {
-      throw ToolError(error)
+      throw ToolError(error, naming: path)
     }
   }
 
@@ -74,6 +74,8 @@ struct ProbeTarget: ~Copyable {
     var status = statvfs()
     // SAFETY: statvfs fills one structure, a local variable.
     guard unsafe statvfs(path, &status) == 0 else { return 0 }
+    // A file system without blocks (ramfs) has no end that it knows of.
+    guard status.f_blocks > 0 else { return .max }
     return UInt64(status.f_bavail) * UInt64(status.f_frsize)
   }
 

@@ -14,7 +14,7 @@ struct ProbeWarning: Hashable {
     case alignment
     /// What is not flushed may be lost by a power failure.
     case volatileCache
-    /// The file system, a link, or whatever the I/O layer has to say.
+    /// The file system is none for a store, or a link led elsewhere.
     case place
     /// There is too little data for the numbers to mean much.
     case smallRegion

@@ -2,8 +2,9 @@ import Console
 import VarveIO
 
 extension ToolError {
-  /// An error of the I/O layer, in the terms of the exit codes.
-  init(_ error: DeviceError) {
+  /// An error of the I/O layer, in the terms of the exit codes; `path` is what the person named,
+  /// where that is not what was opened.
+  init(_ error: DeviceError, naming path: String? = nil) {
     let (status, code): (ExitStatus, String) =
       switch error.code {
       case .inUse: (.inUse, "inUse")
@@ -19,7 +20,8 @@ extension ToolError {
       case .inUse: " (--wait SECONDS)"
       default: ""
       }
-    self.init(status, code: code, error.message + remedy)
+    let message = path.map { error.message.replacing(error.path, with: $0) } ?? error.message
+    self.init(status, code: code, message + remedy)
   }
 
   /// A request that failed while a device was measured.

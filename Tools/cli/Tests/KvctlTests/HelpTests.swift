@@ -8,7 +8,9 @@ import Testing
     "create", "info", "stat", "recover", "get", "put", "del", "load", "dump", "verify", "shell",
   ]
 
-  @Test("Help is wrapped once: no line is broken in the middle of a paragraph", arguments: commands)
+  @Test(
+    "Help is wrapped once: no line is broken in the middle of a paragraph",
+    arguments: commands + ["probe"])
   func wrapping(command: String) throws {
     func discussion(columns: Int) throws -> Substring {
       let environment = ["COLUMNS": "\(columns)"]

@@ -114,6 +114,17 @@ final class ToolProcess {
 
   func send(signal: Int32) { kill(processID, signal) }
 
+  /// Whether the child has something open whose name ends with `suffix`.
+  func hasOpen(_ suffix: String) -> Bool {
+    let folder = "/proc/\(processID)/fd"
+    let numbers = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    return numbers.contains { number in
+      let target = try? FileManager.default.destinationOfSymbolicLink(
+        atPath: folder + "/" + number)
+      return target?.hasSuffix(suffix) == true
+    }
+  }
+
   /// Waits for the end; the status is the exit code, or 128 + the signal.
   func end() -> Ended {
     closeInput()
