@@ -88,7 +88,8 @@ import Testing
     #expect(refused.status == 30, "\(refused.errors)")
     #expect(try refused.error["message"]?.text?.contains("--buffered") == true)
     #expect(try refused.error["message"]?.text?.contains(".kvctl-probe") == false)
-    let buffered = try ProbeTests.probe([mount.folder, "--buffered", "--json"])
+    let buffered = try ProbeTests.probe(
+      [mount.folder, "--buffered", "--engine", "threads", "--json"])
     #expect(buffered.status == 0, "\(buffered.errors)")
     #expect(try buffered.json["directIO"] == false)
     #expect(codes(try buffered.json).contains("buffered"))
@@ -98,7 +99,7 @@ import Testing
   @Test("tmpfs: refused, or measured as what it is: memory")
   func memory() throws {
     guard FileManager.default.isWritableFile(atPath: "/dev/shm") else { return }
-    let ended = try ProbeTests.probe(["/dev/shm", "--json"])
+    let ended = try ProbeTests.probe(["/dev/shm", "--engine", "threads", "--json"])
     guard ended.status == 0 else {
       #expect(ended.status == 30, "\(ended.errors)")
       return

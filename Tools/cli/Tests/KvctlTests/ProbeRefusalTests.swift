@@ -20,7 +20,8 @@ import Testing
       }
     }
     #expect(place.bytes(of: "store") == before)
-    let written = try ProbeTests.probe([store, "--write", "--json"], input: store + "\n")
+    let written = try ProbeTests.probe(
+      [store, "--write", "--engine", "threads", "--json"], input: store + "\n")
     #expect(written.status == 0, "\(written.errors)")
     #expect(try written.json["wrote"] == true)
     #expect(place.bytes(of: "store").count == before.count)

@@ -140,7 +140,7 @@ import Testing
     _ = shell.line()
     shell.send(Array("{\"op\":\"put\",\"key\":\"k\",\"value\":\"v\"}\n".utf8))
     #expect(shell.line() != nil)
-    let json = try Self.probe([store, "--json"]).json
+    let json = try Self.probe([store, "--engine", "threads", "--json"]).json
     #expect(json["live"] == true)
     #expect(json["holderPid"]?.integer == Int64(shell.processID))
     // Writing wants the lock, whatever is typed.
