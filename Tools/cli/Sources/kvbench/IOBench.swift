@@ -31,7 +31,7 @@ struct IOBench {
     var cells = depths.map { (LoadKind.randomRead, $0) }
     cells.append((.sequentialRead, Self.sequentialDepth))
     if isWriting { cells.append((.sequentialWrite, Self.sequentialDepth)) }
-    let isForward = number.isMultiple(of: 2)
+    let isForward = !number.isMultiple(of: 2)
     for (kind, depth) in cells {
       guard Interruption.signal == nil else { throw BenchError("stopped by a signal") }
       var own: [(IOTable.Key, IOFigures, Double)] = []
@@ -58,7 +58,7 @@ struct IOBench {
     defer { opened.device.close() }
     let load = TaskLoad(kind: kind, taskCount: depth, source: source, seconds: seconds)
     var measured: [(IOTable.Key, IOFigures, Double)] = []
-    for place in TaskPlace.places(on: opened.device) {
+    for place in try TaskPlace.places(on: opened.device) {
       let figures = try await load.run(on: opened.device, place: place)
       let key = IOTable.Key(kind: kind, depth: depth, engine: engine.toolName, place: place.name)
       measured.append((key, figures, place.goalCPUMicroseconds))

@@ -1,3 +1,4 @@
+import Glibc
 import VarveIO
 
 /// Where the tasks of a measurement run, and what a request may cost there.
@@ -9,7 +10,12 @@ struct TaskPlace: Sendable {
   let goalCPUMicroseconds: Double
 
   /// The places that a device offers: a further column is a further element.
-  static func places(on device: any BlockDevice) -> [TaskPlace] {
-    [TaskPlace(name: "default", executor: nil, goalCPUMicroseconds: 6)]
+  static func places(on device: any BlockDevice) throws -> [TaskPlace] {
+    let coreCount = sysconf(Int32(_SC_NPROCESSORS_ONLN))
+    let own = try device.makeExecutor(threadCount: coreCount) { _ in }
+    return [
+      TaskPlace(name: "default", executor: nil, goalCPUMicroseconds: 6),
+      TaskPlace(name: "device", executor: own, goalCPUMicroseconds: 4),
+    ]
   }
 }

@@ -11,6 +11,7 @@ extension ToolError {
       case .resource: (.resource, "resource")
       case .notFound: (.refused, "notFound")
       case .io, .noSpace, .cancelled: (.failure, "io")
+      case .tooLarge, .sizeMissing, .unsupported: (.usage, "usage")
       default: (.refused, "refused")
       }
     // What the library calls a remedy has a name on the command line.
