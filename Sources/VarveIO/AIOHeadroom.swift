@@ -1,5 +1,5 @@
-/// How many Linux AIO requests the system allows, and how many are taken: a context reserves as many
-/// as it may have in flight, whether it uses them or not.
+/// How many Linux AIO requests the system allows, and how many are taken: a context reserves as
+/// many as it may have in flight, whether it uses them or not.
 public struct AIOHeadroom: Hashable, Sendable {
   /// The requests reserved by all processes (fs.aio-nr).
   public var usedCount: UInt64

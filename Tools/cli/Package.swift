@@ -89,7 +89,10 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(name: "ConsoleTests", dependencies: ["Console"], swiftSettings: testing),
-    .testTarget(name: "DeviceLoadTests", dependencies: ["DeviceLoad"], swiftSettings: testing),
+    .testTarget(
+      name: "DeviceLoadTests",
+      dependencies: ["DeviceLoad", .product(name: "VarveIO", package: "varve")],
+      swiftSettings: testing),
     .testTarget(
       name: "KvctlTests",
       dependencies: ["Console", "kvctl", "kvbench", "session-service", "aio-integers"],

@@ -25,9 +25,8 @@ public struct DataSurvey: Sendable {
   /// Looks for data for at most `seconds`, in random order, so that what is found by then is spread
   /// over the file.
   public init(of file: borrowing DirectFile, seconds: Double) {
-    let extents = Self.extents(of: file)
+    let extents = Self.extents(of: file, &holeByteCount)
     let total = extents.reduce(0) { $0 + $1.byteCount }
-    holeByteCount = file.byteCount - total
     let mebibyte: UInt64 = 1 << 20
     let share = total / Self.maximumPieceCount
     let pieceByteCount = max(mebibyte, (share + mebibyte - 1) / mebibyte * mebibyte)
@@ -77,7 +76,9 @@ public struct DataSurvey: Sendable {
   }
 
   /// What is no hole, in whole pages: everything where the file system does not tell.
-  private static func extents(of file: borrowing DirectFile) -> [DataRegion.Run] {
+  private static func extents(
+    of file: borrowing DirectFile, _ holeByteCount: inout UInt64
+  ) -> [DataRegion.Run] {
     let end = file.byteCount
     let whole = [DataRegion.Run(byteOffset: 0, byteCount: end)]
     guard file.kind == .regularFile else { return whole }
@@ -86,9 +87,16 @@ public struct DataSurvey: Sendable {
     while position < end, extents.count < maximumExtentCount {
       // SEEK_DATA and SEEK_HOLE, which the system's module leaves out.
       let data = lseek(file.descriptorNumber, Int(position), 3)
-      if data < 0 { return errno == ENXIO ? extents : whole }
-      let hole = lseek(file.descriptorNumber, data, 4)
-      guard hole > data else { return whole }
+      if data < 0, errno == ENXIO {
+        holeByteCount += end - position
+        return extents
+      }
+      let hole = data < 0 ? data : lseek(file.descriptorNumber, data, 4)
+      guard hole > data else {
+        holeByteCount = 0
+        return whole
+      }
+      holeByteCount += UInt64(data) - position
       let start = (UInt64(data) + 4095) & ~4095
       let limit = min(UInt64(hole) & ~4095, end)
       if limit > start {

@@ -1,7 +1,8 @@
 import DeviceLoad
 import VarveIO
 
-/// A request that its task awaits, with memory of its own: used over and over, it allocates nothing.
+/// A request that its task awaits, with memory of its own: used over and over, it allocates
+/// nothing.
 ///
 /// SAFETY: one side at a time, as for every request: the task until it submits, the device until it
 /// completes, the task again once it is resumed.

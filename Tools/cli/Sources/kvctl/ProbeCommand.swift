@@ -20,7 +20,7 @@ struct ProbeCommand: AsyncParsableCommand {
       writes and room for Linux AIO; measures random 4 KiB reads with 1, 8, 32 and
       128 in flight and sequential 1 MiB reads, and where it may write also both
       kinds of writes, and writes that are flushed one by one, on every I/O engine
-      that starts here. It takes about 20 seconds.
+      that starts here, or on that of --engine alone. It takes about 20 seconds.
 
       In a directory it fills a temporary file, which has no name once it is open
       and so goes away however the probe ends. A file or device is only read, unless
@@ -64,7 +64,6 @@ struct ProbeCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    Interruption.watch()
     let distortions = ProbeMachine.distortions
     let target = try await open()
     var report = ProbeReport(target)
@@ -78,7 +77,7 @@ struct ProbeCommand: AsyncParsableCommand {
     report.warnings = started.refused
     report.region = try prepare(target, &report)
     if report.isDirect {
-      report.alignment = ProbeAlignment(
+      report.alignment = SectorTrial(
         of: target.file,
         at: report.region.pageCount > 0 ? report.region.byteOffset(ofPage: 0) : 0,
         mayWrite: target.mayWrite)
@@ -101,10 +100,14 @@ struct ProbeCommand: AsyncParsableCommand {
 
   private func open() async throws -> ProbeTarget {
     if ProbeTarget.isDirectory(path) {
+      Interruption.watch()
       return try ProbeTarget.directory(
         path, byteCount: size.byteCount, allowBuffered: buffered)
     }
-    guard write else { return try ProbeTarget.reading(path, allowBuffered: buffered) }
+    guard write else {
+      Interruption.watch()
+      return try ProbeTarget.reading(path, allowBuffered: buffered)
+    }
     return try await ProbeTarget.overwriting(
       path, byteCount: size.byteCount, allowBuffered: buffered, waitForLockSeconds: shared.wait,
       isPrompting: !shared.json)

@@ -13,7 +13,7 @@ struct ProbeReport {
   var holder: LockHolder?
   var traits: DeviceTraits
   var headroom: AIOHeadroom?
-  var alignment = ProbeAlignment()
+  var alignment = SectorTrial()
   var region = DataRegion([])
   var engines: [DeviceEngine] = []
   var measurements: [ProbeMeasurement] = []

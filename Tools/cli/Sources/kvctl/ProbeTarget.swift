@@ -115,6 +115,8 @@ struct ProbeTarget: ~Copyable {
     } catch {
       throw ToolError(error)
     }
+    // From here on a signal is heeded; one that comes while the lock is waited for ends the process.
+    Interruption.watch()
     let signature: DeviceSignature?
     do throws(DeviceError) {
       signature = try file.signature(superblockByteOffsets: [0])

@@ -29,8 +29,8 @@ extension ToolError {
   init(_ error: IOError, path: String) {
     self.init(
       .failure, code: "io",
-      "\(path): a \(error.operation) of \(error.byteCount) bytes at byte \(error.byteOffset) failed: "
-        + "\(ToolError.reason(error.errorNumber)): check the device and the kernel log",
+      "\(path): a \(error.operation) of \(error.byteCount) bytes at byte \(error.byteOffset)"
+        + " failed: \(ToolError.reason(error.errorNumber)): check the device and the kernel log",
       byteOffset: error.byteOffset)
   }
 }

@@ -40,7 +40,7 @@ import Testing
     #expect(json["measuredBytes"]?.integer == 4 << 20)
     #expect(json["alignment"]?["logicalSectorBytes"]?.integer == 512)
     #expect(json["alignment"]?["honest"] == true)
-    let read = try ProbeTests.probe([device.path, "--json"])
+    let read = try ProbeTests.probe([device.path, "--engine", "threads", "--json"])
     #expect(read.status == 0, "\(read.errors)")
     #expect(try read.json["measuredBytes"]?.integer == 4 << 20)
   }

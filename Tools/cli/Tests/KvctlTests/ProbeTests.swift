@@ -105,7 +105,7 @@ import Testing
     try place.write(data + [UInt8](repeating: 0, count: 2 << 20), to: "file")
     #expect(truncate(place.path("file"), 16 << 20) == 0)
     let before = place.bytes(of: "file")
-    let ended = try Self.probe([place.path("file"), "--json"])
+    let ended = try Self.probe([place.path("file"), "--engine", "threads", "--json"])
     #expect(ended.status == 0, "\(ended.errors)")
     let json = try ended.json
     #expect(json["kind"] == "file")

@@ -1,25 +1,24 @@
-import DeviceLoad
 import VarveIO
 
 /// What direct I/O in units of 512 bytes does, beside what is announced.
-struct ProbeAlignment: Hashable {
+public struct SectorTrial: Hashable, Sendable {
   /// Whether 512 bytes can be read at an offset that is a multiple of 512.
-  var canReadSectors: Bool?
+  public var canReadSectors: Bool?
   /// Whether a page can be read into memory that is aligned to 512.
-  var canReadToSectorMemory: Bool?
+  public var canReadToSectorMemory: Bool?
   /// Whether 512 bytes can be written; nil where nothing may be.
-  var canWriteSectors: Bool?
+  public var canWriteSectors: Bool?
   /// Whether sectors that were read one by one are the page that was read as one.
-  var doSectorsAgree: Bool?
+  public var doSectorsAgree: Bool?
 
   /// The unit that is tried: the smallest that any disk announces.
-  static let sectorByteCount = 512
+  public static let sectorByteCount = 512
 
   /// Nothing tried: without direct I/O any alignment works.
-  init() {}
+  public init() {}
 
   /// Tries it on one page; a write puts back what was read there.
-  init(of file: borrowing DirectFile, at byteOffset: UInt64, mayWrite: Bool) {
+  public init(of file: borrowing DirectFile, at byteOffset: UInt64, mayWrite: Bool) {
     let memory = AlignedMemory(byteCount: 3 * 4096)
     // SAFETY: the three pages belong to `memory`, which outlives every use of these.
     let page = unsafe UnsafeMutableRawBufferPointer(start: memory.base, count: 4096)
@@ -54,7 +53,7 @@ struct ProbeAlignment: Hashable {
   }
 
   /// What contradicts the announcement, or nil.
-  func contradiction(of traits: DeviceTraits) -> String? {
+  public func contradiction(of traits: DeviceTraits) -> String? {
     if doSectorsAgree == false {
       return "512-byte reads return other bytes than a 4096-byte read of the same place"
     }
