@@ -115,7 +115,7 @@ struct ProbeTarget: ~Copyable {
     } catch {
       throw ToolError(error)
     }
-    // From here on a signal is heeded; one that comes while the lock is waited for ends the process.
+    // One that comes while the lock is waited for ends the process: nothing is half done there.
     Interruption.watch()
     let signature: DeviceSignature?
     do throws(DeviceError) {

@@ -46,12 +46,14 @@ import Testing
     let place = try Workplace()
     let bytes = [UInt8](repeating: 7, count: 8 << 20)
     try place.write(bytes, to: "file")
-    let read = try bench("--path", place.path("file"), "--engine", "threads")
+    let read = try bench(
+      "--path", place.path("file"), "--engine", "threads", "--fio", "/nonexistent")
     #expect(read.status == 0, "\(read.errors)")
     #expect(!read.text.contains("sequentialWrite"))
     #expect(read.text.contains("goals: ratio at least 0.95"))
     #expect(place.bytes(of: "file") == bytes)
-    let written = try bench("--path", place.path("file"), "--engine", "threads", "--write")
+    let written = try bench(
+      "--path", place.path("file"), "--engine", "threads", "--fio", "/nonexistent", "--write")
     #expect(written.status == 0, "\(written.errors)")
     #expect(written.text.contains("sequentialWrite"))
     #expect(place.bytes(of: "file") != bytes)
