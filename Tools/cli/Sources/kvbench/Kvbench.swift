@@ -20,5 +20,7 @@ struct Kvbench: AsyncParsableCommand {
         kvbench io
         kvbench io --path /dev/zram0 --write --engine aio --json
       """,
-    subcommands: [BasicsCommand.self, IOCommand.self, LoadAndDieCommand.self])
+    subcommands: [
+      BasicsCommand.self, IOCommand.self, SubmissionsCommand.self, LoadAndDieCommand.self,
+    ])
 }

@@ -59,6 +59,22 @@ import Testing
     #expect(place.bytes(of: "file") != bytes)
   }
 
+  @Test("How long submissions take, for every kind of file")
+  func submissions() throws {
+    let place = try Workplace()
+    let ended = try ToolProcess(
+      "kvbench",
+      ["submissions", "--at", place.path(""), "--size", "1MiB", "--json", "--no-drop-caches"]
+    ).end()
+    #expect(ended.status == 0, "\(ended.errors)")
+    guard case .array(let rows) = try ended.json["measurements"] else {
+      throw ToolError.usage("no measurements: \(ended.text)")
+    }
+    #expect(rows.count == 4)
+    #expect(rows.allSatisfy { $0["submissions"]?.integer == 256 })
+    #expect(try FileManager.default.contentsOfDirectory(atPath: place.path("")).isEmpty)
+  }
+
   @Test("Usage errors", arguments: [["--depths", "0"], ["--engine", "none"], ["--write"]])
   func usage(arguments: [String]) throws {
     #expect(try ToolProcess("kvbench", ["io"] + arguments).end().status == 64)
