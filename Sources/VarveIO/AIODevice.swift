@@ -11,14 +11,11 @@ import Synchronization
 public final class AIODevice: InstrumentedDevice {
   /// The bytes that can be addressed, a multiple of 4096.
   public let byteCount: UInt64
-  private let file: SharedFile
   private let options: DeviceOptions
   private let shards: [AIOShard]
   /// The shards of the loops of executors.
   private let loopShards = Mutex<[AIOShard]>([])
-  private let threads: Mutex<[DeviceThread]>
-  private let isClosing = Atomic<Bool>(false)
-  private let forkGeneration = varve_fork_generation()
+  private let life: DeviceLife
 
   /// Takes over an open file and starts the threads.
   ///
@@ -48,11 +45,10 @@ public final class AIODevice: InstrumentedDevice {
       throw DeviceError(
         error.code, path: file.path, errorNumber: error.errorNumber, message: error.message)
     }
-    self.file = file
-    self.byteCount = file.byteCount
+    byteCount = file.byteCount
     self.options = options
     self.shards = shards
-    self.threads = Mutex(threads)
+    life = DeviceLife(file: file, threads: threads)
   }
 
   deinit { close() }
@@ -94,25 +90,19 @@ public final class AIODevice: InstrumentedDevice {
   /// to sectors, with ENOSPC for a write beyond the end and with EBADF for a write to a device
   /// opened read-only.
   public func submit(_ request: IORequest) {
-    guard admits(request) else { return }
-    if let loop = IOLoop.current, loop.shard?.file === file { return loop.stage(request) }
+    guard life.admits(request) else { return }
+    if let loop = IOLoop.current, loop.shard?.file === life.file { return loop.stage(request) }
     shard(for: request).submit(request)
   }
 
   /// Hands over several requests, up to four to each system call.
   public func submit(contentsOf requests: [IORequest]) {
     guard let first = requests.first else { return }
-    if let loop = IOLoop.current, loop.shard?.file === file {
-      for request in requests where admits(request) { loop.stage(request) }
+    if let loop = IOLoop.current, loop.shard?.file === life.file {
+      for request in requests where life.admits(request) { loop.stage(request) }
       return
     }
-    // The run of admissible requests that has not been handed over yet.
-    var start = 0
-    for index in requests.indices where !admits(requests[index]) {
-      if start < index { shard(for: first).submit(requests[start..<index]) }
-      start = index + 1
-    }
-    if start < requests.count { shard(for: first).submit(requests[start...]) }
+    life.forEachAdmissibleRun(of: requests) { shard(for: first).submit($0) }
   }
 
   /// Makes threads that run tasks and the I/O that those submit here, each with a context of its
@@ -122,14 +112,14 @@ public final class AIODevice: InstrumentedDevice {
   ) throws(DeviceError) -> IOExecutor {
     var parts: [IOExecutor.Part] = []
     for _ in 0..<min(max(threadCount, 1), DeviceOptions.maximumContextCount) {
-      let (shard, handover) = try Self.makeShard(file, options)
+      let (shard, handover) = try Self.makeShard(life.file, options)
       let loop = IOLoop(shard: shard, wakeEvent: shard.wakeEvent, onStall: onStall)
       parts.append(IOExecutor.Part(loop: loop, handover: handover))
     }
     let executor = try IOExecutor(parts)
     let isClosed = loopShards.withLock { shards in
       shards += parts.compactMap(\.loop.shard)
-      return isClosing.load(ordering: .sequentiallyConsistent)
+      return life.isClosing
     }
     if isClosed { for part in parts { part.loop.shard?.beginClosing() } }
     return executor
@@ -137,28 +127,18 @@ public final class AIODevice: InstrumentedDevice {
 
   /// Finishes what has been accepted, ends the threads, destroys the contexts, closes the file.
   public func close() {
-    isClosing.store(true, ordering: .sequentiallyConsistent)
-    // The threads of the parent do not exist in a forked child: nothing there to end.
-    let isForked = varve_fork_generation() != forkGeneration
-    for shard in shards where !isForked { shard.beginClosing() }
-    let isOnLoop = endLoops(isForked: isForked)
-    threads.withLock { threads in
-      for thread in threads where !isForked {
-        // The last reference may be dropped by a completion: the reaper then ends by itself.
-        if thread.isCurrent { thread.detach() } else { thread.join() }
-      }
-      let isLastUser = !isOnLoop && !threads.contains { $0.isCurrent }
-      threads = []
-      if isLastUser { file.close() }
+    life.end {
+      for shard in shards { shard.beginClosing() }
+      return endLoops()
     }
   }
 
   /// Takes the contexts away from the loops. True on the thread of a loop, which does that later.
-  private func endLoops(isForked: Bool) -> Bool {
+  private func endLoops() -> Bool {
     let loopShards = loopShards.withLock { $0 }
-    for shard in loopShards where !isForked { shard.beginClosing() }
+    for shard in loopShards { shard.beginClosing() }
     let own = IOLoop.current?.shard
-    for shard in loopShards where !isForked && shard !== own { shard.ended.wait() }
+    for shard in loopShards where shard !== own { shard.ended.wait() }
     return loopShards.contains { $0 === own }
   }
 
@@ -168,30 +148,15 @@ public final class AIODevice: InstrumentedDevice {
     for shard in shards + loopShards.withLock({ $0 }) {
       shard.counters.add(to: &total)
       total.queuedCount += shard.queuedCount.load(ordering: .relaxed)
-      if !isClosing.load(ordering: .relaxed) { total.inFlightCount += shard.slots.usedCount }
+      if !life.isClosing { total.inFlightCount += shard.slots.usedCount }
     }
     return total
   }
 
   // MARK: Helpers
 
-  /// Whether a request may go to the kernel; if not, it is completed with the reason.
-  private func admits(_ request: IORequest) -> Bool {
-    var refusal = request.refusal(deviceByteCount: byteCount, isWritable: file.isWritable)
-    if isClosing.load(ordering: .relaxed) { refusal = ESHUTDOWN }
-    if varve_fork_generation() != forkGeneration { refusal = ECHILD }
-    guard refusal != 0 else {
-      request.beginTransfer()
-      return true
-    }
-    request.finish(errorNumber: refusal)
-    return false
-  }
-
-  /// The context for a request: mixed from the thread and the 2 MiB region, so that threads spread
-  /// over the contexts and one thread's random reads do, too.
+  /// The context for a request.
   private func shard(for request: IORequest) -> AIOShard {
-    let region = UInt32(truncatingIfNeeded: request.byteOffset >> 21) &* 2_654_435_761
-    return shards[Int((varve_thread_tag() ^ region) >> 16) % shards.count]
+    shards[request.shardIndex(of: shards.count)]
   }
 }

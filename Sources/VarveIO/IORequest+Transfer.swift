@@ -1,7 +1,8 @@
+import CVarveAIO
 import Glibc
 
-// What the engines share: which requests are refused before the kernel sees them, and what a
-// result of the kernel means. One place, so that both engines answer alike.
+// What the engines share: which requests are refused before the kernel sees them, where they go, and
+// what a result of the kernel means. One place, so that all engines answer alike.
 extension IORequest {
   /// What the kernel's answer asks the engine to do next.
   enum Outcome: Equatable {
@@ -21,6 +22,13 @@ extension IORequest {
     let (end, overflow) = byteOffset.addingReportingOverflow(UInt64(byteCount))
     guard overflow || end > deviceByteCount else { return 0 }
     return operation == .read ? EINVAL : ENOSPC
+  }
+
+  /// Which of `shardCount` contexts or rings gets the request: mixed from the thread and the 2 MiB
+  /// region, so that threads spread over them and one thread's random reads do, too.
+  final func shardIndex(of shardCount: Int) -> Int {
+    let region = UInt32(truncatingIfNeeded: byteOffset >> 21) &* 2_654_435_761
+    return Int((varve_thread_tag() ^ region) >> 16) % shardCount
   }
 
   /// Starts the request's progress anew.

@@ -10,8 +10,7 @@ public final class ThreadPoolDevice: InstrumentedDevice {
   /// The bytes that can be addressed, a multiple of 4096.
   public let byteCount: UInt64
   private let pool: Pool
-  private let threads: Mutex<[DeviceThread]>
-  private let forkGeneration = varve_fork_generation()
+  private let life: DeviceLife
 
   /// Takes over an open file and starts the threads.
   ///
@@ -44,7 +43,7 @@ public final class ThreadPoolDevice: InstrumentedDevice {
     }
     byteCount = file.byteCount
     self.pool = pool
-    self.threads = Mutex(threads)
+    life = DeviceLife(file: file, threads: threads)
   }
 
   deinit { close() }
@@ -53,29 +52,16 @@ public final class ThreadPoolDevice: InstrumentedDevice {
 
   /// Queues a request for the next idle thread; fails as `AIODevice.submit` does.
   public func submit(_ request: IORequest) {
-    var refusal = request.refusal(deviceByteCount: byteCount, isWritable: pool.file.isWritable)
-    if varve_fork_generation() != forkGeneration { refusal = ECHILD }
-    if pool.isClosing.load(ordering: .relaxed) { refusal = ESHUTDOWN }
-    if refusal == 0 {
-      request.beginTransfer()
-      refusal = pool.channel.append(request)
-    }
+    guard life.admits(request) else { return }
+    let refusal = pool.channel.append(request)
     if refusal != 0 { request.finish(errorNumber: refusal) }
   }
 
   /// Finishes what has been accepted, ends the threads, closes the file.
   public func close() {
-    let isForked = varve_fork_generation() != forkGeneration
-    pool.isClosing.store(true, ordering: .sequentiallyConsistent)
-    // In a forked child neither the threads nor, perhaps, the owner of the queue's lock exist.
-    if !isForked { pool.close() }
-    threads.withLock { threads in
-      for thread in threads where !isForked {
-        if thread.isCurrent { thread.detach() } else { thread.join() }
-      }
-      let isLastUser = !threads.contains { $0.isCurrent }
-      threads = []
-      if isLastUser { pool.file.close() }
+    life.end {
+      pool.close()
+      return false
     }
   }
 

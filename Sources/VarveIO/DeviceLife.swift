@@ -1,0 +1,68 @@
+import CVarveAIO
+import Glibc
+import Synchronization
+
+/// What the engines do alike around their I/O: which requests they accept, and how their threads end
+/// and the file is closed.
+struct DeviceLife: ~Copyable, Sendable {
+  let file: SharedFile
+  private let threads: Mutex<[DeviceThread]>
+  private let isClosingFlag = Atomic<Bool>(false)
+  private let forkGeneration = varve_fork_generation()
+
+  /// Takes over the threads that have been started for a device.
+  init(file: SharedFile, threads: [DeviceThread]) {
+    self.file = file
+    self.threads = Mutex(threads)
+  }
+
+  /// Whether the device has been closed, or is about to be.
+  var isClosing: Bool { isClosingFlag.load(ordering: .relaxed) }
+
+  /// Whether a request may go to the kernel; if not, it is completed with the reason.
+  borrowing func admits(_ request: IORequest) -> Bool {
+    var refusal = request.refusal(deviceByteCount: file.byteCount, isWritable: file.isWritable)
+    if isClosing { refusal = ESHUTDOWN }
+    if varve_fork_generation() != forkGeneration { refusal = ECHILD }
+    guard refusal != 0 else {
+      request.beginTransfer()
+      return true
+    }
+    request.finish(errorNumber: refusal)
+    return false
+  }
+
+  /// Calls `body` with each run of requests that may go to the kernel.
+  borrowing func forEachAdmissibleRun(
+    of requests: [IORequest], _ body: (ArraySlice<IORequest>) -> Void
+  ) {
+    // The run of admissible requests that has not been handed over yet.
+    var start = 0
+    for index in requests.indices where !admits(requests[index]) {
+      if start < index { body(requests[start..<index]) }
+      start = index + 1
+    }
+    if start < requests.count { body(requests[start...]) }
+  }
+
+  /// Has the threads finish what was accepted, waits for them and closes the file. Idempotent.
+  ///
+  /// `beginClosing` tells the threads, and returns whether one that is not of the device still needs
+  /// the file: that closes with the last who holds it then.
+  borrowing func end(beginClosing: () -> Bool) {
+    isClosingFlag.store(true, ordering: .sequentiallyConsistent)
+    // The threads of the parent do not exist in a forked child, nor, perhaps, the owners of locks:
+    // nothing there to end.
+    let isForked = varve_fork_generation() != forkGeneration
+    let isStillUsed = !isForked && beginClosing()
+    threads.withLock { threads in
+      for thread in threads where !isForked {
+        // The last reference may be dropped by a completion: the thread then ends by itself.
+        if thread.isCurrent { thread.detach() } else { thread.join() }
+      }
+      let isLastUser = !isStillUsed && !threads.contains { $0.isCurrent }
+      threads = []
+      if isLastUser { file.close() }
+    }
+  }
+}
