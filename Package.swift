@@ -30,6 +30,9 @@ let package = Package(
     .trait(
       name: "Lifecycle",
       description: "VarveLifecycle: run a store under swift-service-lifecycle."),
+    .trait(
+      name: "IOUring",
+      description: "The I/O engine `uring`, off until it is asked for. Needs liburing-dev."),
     .default(enabledTraits: []),
   ],
   dependencies: [
@@ -43,12 +46,18 @@ let package = Package(
   targets: [
     .target(name: "CVarveCPU"),
     .target(name: "CVarveAIO", linkerSettings: [.linkedLibrary("aio")]),
+    // Without the trait it compiles to stubs: nobody needs liburing who does not ask for it.
+    .target(
+      name: "CVarveURing",
+      cSettings: [.define("VARVE_IO_URING", .when(traits: ["IOUring"]))],
+      linkerSettings: [.linkedLibrary("uring", .when(traits: ["IOUring"]))]),
     .systemLibrary(
       name: "CVarveLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
     .target(
       name: "VarveFormat", dependencies: ["CVarveCPU", "CVarveLZ4"], swiftSettings: strict),
     .target(
-      name: "VarveIO", dependencies: ["CVarveAIO", "VarveFormat"], swiftSettings: strict),
+      name: "VarveIO", dependencies: ["CVarveAIO", "CVarveURing", "VarveFormat"],
+      swiftSettings: strict),
     .target(
       name: "Varve",
       dependencies: [
@@ -76,7 +85,7 @@ let package = Package(
       name: "VarveFormatTests", dependencies: ["VarveFormat"], swiftSettings: testing),
     .target(name: "CEventLoop", path: "Tests/CEventLoop"),
     .testTarget(
-      name: "VarveIOTests", dependencies: ["VarveIO", "VarveTesting", "CEventLoop"],
+      name: "VarveIOTests", dependencies: ["Varve", "VarveIO", "VarveTesting", "CEventLoop"],
       swiftSettings: testing),
     .testTarget(
       name: "VarveTests",

@@ -27,6 +27,7 @@ extension StoreCore {
       case .automatic: .automatic
       case .linuxAIO: .linuxAIO
       case .threads: .threads
+      case .uring: .uring
       }
     do throws(DeviceError) {
       return try await Devices.open(

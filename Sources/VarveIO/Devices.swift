@@ -6,6 +6,9 @@ public enum DeviceEngine: String, Sendable, CaseIterable {
   case linuxAIO
   /// A pool of blocking threads.
   case threads
+  /// io_uring, only where it is asked for: it needs the package trait `IOUring`, and containers
+  /// often forbid it.
+  case uring
 }
 
 /// A device that has been started, and what is to be said about it.
@@ -28,8 +31,8 @@ public enum Devices {
   ///
   /// - Parameters:
   ///   - file: The file, which is closed with the device, or when this fails.
-  ///   - engine: The engine; `automatic` falls back to threads where AIO is not allowed, never
-  ///     where AIO requests are merely used up.
+  ///   - engine: The engine; `automatic` is AIO and falls back to threads where that is not allowed,
+  ///     never where AIO requests are merely used up.
   ///   - options: How the engine drives it.
   /// - Returns: the device, which the caller closes.
   /// - Throws: `DeviceError` with code `resource` when AIO requests, threads or descriptors are
@@ -47,22 +50,29 @@ public enum Devices {
     }
     let (kind, resolvedTarget) = (file.kind, file.resolvedTarget)
     if let resolvedTarget { warnings.append("\(file.path) leads to \(resolvedTarget)") }
-    let shared = SharedFile(file)
-    if engine != .threads {
+    let (device, driver) = try start(
+      SharedFile(file), engine: engine, options: options, warnings: &warnings)
+    return OpenedDevice(
+      device: device, engine: driver, kind: kind, resolvedTarget: resolvedTarget,
+      warnings: warnings)
+  }
+
+  private static func start(
+    _ file: SharedFile, engine: DeviceEngine, options: DeviceOptions, warnings: inout [String]
+  ) throws(DeviceError) -> (any InstrumentedDevice, DeviceEngine) {
+    switch engine {
+    case .linuxAIO: return (try AIODevice(sharing: file, options: options), .linuxAIO)
+    case .threads: return (try ThreadPoolDevice(sharing: file, options: options), .threads)
+    case .uring: return (try IOUringDevice(sharing: file, options: options), .uring)
+    case .automatic:
       do throws(DeviceError) {
-        let device = try AIODevice(sharing: shared, options: options)
-        return OpenedDevice(
-          device: device, engine: .linuxAIO, kind: kind, resolvedTarget: resolvedTarget,
-          warnings: warnings)
+        return (try AIODevice(sharing: file, options: options), .linuxAIO)
       } catch {
-        guard engine == .automatic, error.code == .unsupported else { throw error }
+        guard error.code == .unsupported else { throw error }
         warnings.append("a pool of blocking threads steps in: \(error.message)")
+        return (try ThreadPoolDevice(sharing: file, options: options), .threads)
       }
     }
-    let device = try ThreadPoolDevice(sharing: shared, options: options)
-    return OpenedDevice(
-      device: device, engine: .threads, kind: kind, resolvedTarget: resolvedTarget,
-      warnings: warnings)
   }
 
   /// Opens an existing file or block device and drives it.

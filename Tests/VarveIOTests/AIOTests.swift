@@ -7,10 +7,6 @@ import Testing
 
 @testable import VarveIO
 
-@_silgen_name("prctl") private func control(
-  _ option: Int32, _ a: UInt, _ b: UInt, _ c: UInt, _ d: UInt
-)
-  -> Int32
 
 @Suite struct AIOTests {
   @Test func contextsThatDoNotExistAreAClearError() throws {
@@ -161,27 +157,12 @@ import Testing
   /// io_setup refused as a container's policy does: the thread pool steps in, with a warning.
   @Test func threadsStepInWhereAIOIsForbidden() async {
     await #expect(processExitsWith: .success) {
-      struct Instruction {
-        var code: UInt16, yes: UInt8, no: UInt8, value: UInt32
-      }
       #if arch(arm64)
         let ioSetup: UInt32 = 0
       #else
         let ioSetup: UInt32 = 206
       #endif
-      var filter = [
-        Instruction(code: 0x20, yes: 0, no: 0, value: 0),
-        Instruction(code: 0x15, yes: 0, no: 1, value: ioSetup),
-        Instruction(code: 0x06, yes: 0, no: 0, value: 0x0005_0000 | UInt32(EPERM)),
-        Instruction(code: 0x06, yes: 0, no: 0, value: 0x7fff_0000),
-      ]
-      let isFiltered = filter.withUnsafeMutableBufferPointer { filter in
-        var program = (count: UInt16(filter.count), base: filter.baseAddress)
-        return withUnsafePointer(to: &program) {
-          control(38, 1, 0, 0, 0) == 0 && control(22, 2, UInt(bitPattern: $0), 0, 0) == 0
-        }
-      }
-      guard isFiltered else { exit(2) }
+      guard refuseSystemCall(ioSetup, errorNumber: EPERM) else { exit(2) }
       // The filter holds for this thread: no suspension until both devices have been started.
       let path = "/var/tmp/varve-io-policy-\(getpid())"
       func makeFile() throws -> DirectFile {

@@ -145,6 +145,31 @@ func run(_ command: String) -> (status: Int32, output: String) {
   return (pclose(pipe), String(decoding: output, as: UTF8.self))
 }
 
+@_silgen_name("prctl") private func control(
+  _ option: Int32, _ a: UInt, _ b: UInt, _ c: UInt, _ d: UInt
+)
+  -> Int32
+
+/// Has a system call fail from now on, in this thread and those it starts, as a container's policy
+/// does. False where that cannot be done.
+func refuseSystemCall(_ number: UInt32, errorNumber: Int32) -> Bool {
+  struct Instruction {
+    var code: UInt16, yes: UInt8, no: UInt8, value: UInt32
+  }
+  var filter = [
+    Instruction(code: 0x20, yes: 0, no: 0, value: 0),
+    Instruction(code: 0x15, yes: 0, no: 1, value: number),
+    Instruction(code: 0x06, yes: 0, no: 0, value: 0x0005_0000 | UInt32(errorNumber)),
+    Instruction(code: 0x06, yes: 0, no: 0, value: 0x7fff_0000),
+  ]
+  return filter.withUnsafeMutableBufferPointer { filter in
+    var program = (count: UInt16(filter.count), base: filter.baseAddress)
+    return withUnsafePointer(to: &program) {
+      control(38, 1, 0, 0, 0) == 0 && control(22, 2, UInt(bitPattern: $0), 0, 0) == 0
+    }
+  }
+}
+
 /// A loop device over a file, for tests that run as root.
 final class LoopDevice: Sendable {
   let path: String

@@ -25,7 +25,7 @@ let package = Package(
     .executable(name: "aio-integers", targets: ["aio-integers"]),
   ],
   dependencies: [
-    .package(name: "varve", path: "../..", traits: ["Lifecycle"]),
+    .package(name: "varve", path: "../..", traits: ["Lifecycle", "IOUring"]),
     .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
     .package(
@@ -97,6 +97,15 @@ let package = Package(
       name: "KvctlTests",
       dependencies: ["Console", "kvctl", "kvbench", "session-service", "aio-integers"],
       swiftSettings: testing),
+    // The tests of the I/O engines again, by links: here the trait IOUring is on.
+    .testTarget(
+      name: "EngineTests",
+      dependencies: [
+        .product(name: "Varve", package: "varve"),
+        .product(name: "VarveIO", package: "varve"),
+        .product(name: "VarveTesting", package: "varve"),
+      ],
+      swiftSettings: testing + [.define("IOUring")]),
     .testTarget(
       name: "LifecycleTests",
       dependencies: [

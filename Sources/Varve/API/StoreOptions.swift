@@ -10,6 +10,9 @@ public enum IOEngineChoice: String, Hashable, Sendable, CaseIterable {
   case linuxAIO = "aio"
   /// A pool of threads with blocking calls.
   case threads
+  /// io_uring, behind the package trait `IOUring`: opening fails with `usage` without that, and where
+  /// the kernel or a container's policy does not allow io_uring.
+  case uring
 }
 
 /// How a store is opened. The defaults suit a service; <doc:Configuration> says what to change

@@ -1,0 +1,112 @@
+// The device over io_uring: a few rings, each with a thread of its own that submits to it and takes
+// from it what callers have queued.
+
+import CVarveAIO
+import Glibc
+import Synchronization
+
+/// A file or block device driven by io_uring, behind the package trait `IOUring`.
+public final class IOUringDevice: InstrumentedDevice {
+  /// The bytes that can be addressed, a multiple of 4096.
+  public let byteCount: UInt64
+  private let shards: [IOUringShard]
+  private let life: DeviceLife
+
+  /// Takes over an open file and starts the threads.
+  ///
+  /// - Throws: `DeviceError` with code `unsupported` where the package trait `IOUring` is off or the
+  ///   kernel or a policy does not allow io_uring, and `resource` when memory, descriptors or
+  ///   threads are used up.
+  public convenience init(_ file: consuming DirectFile, options: DeviceOptions = DeviceOptions())
+    throws(DeviceError)
+  {
+    try self.init(sharing: SharedFile(file), options: options)
+  }
+
+  init(sharing file: SharedFile, options: DeviceOptions) throws(DeviceError) {
+    var options = options
+    options.queueDepth = min(max(options.queueDepth, 1), DeviceOptions.maximumQueueDepth)
+    let ringCount = min(max(options.contextCount, 1), DeviceOptions.maximumContextCount)
+    var shards: [IOUringShard] = []
+    var threads: [DeviceThread] = []
+    do throws(DeviceError) {
+      for index in 0..<ringCount {
+        let (shard, thread) = try Self.startShard(index, file: file, options: options)
+        shards.append(shard)
+        threads.append(thread)
+      }
+    } catch {
+      for shard in shards { shard.beginClosing() }
+      for thread in threads { thread.join() }
+      throw DeviceError(
+        error.code, path: file.path, errorNumber: error.errorNumber, message: error.message)
+    }
+    byteCount = file.byteCount
+    self.shards = shards
+    life = DeviceLife(file: file, threads: threads)
+  }
+
+  deinit { close() }
+
+  /// A ring on its way to the thread that owns it from then on.
+  private final class Handover: Sendable {
+    let ring: Mutex<IOUring?>
+    init(_ ring: consuming IOUring) { self.ring = Mutex(consume ring) }
+  }
+
+  private static func startShard(_ index: Int, file: SharedFile, options: DeviceOptions)
+    throws(DeviceError) -> (IOUringShard, DeviceThread)
+  {
+    // One more than the slots: the event that wakes the thread.
+    let ring = try IOUring(requestCapacity: options.queueDepth + 1)
+    let event = varve_event_create()
+    guard event >= 0 else {
+      throw DeviceError.system("create an eventfd for", path: file.path, errorNumber: -event)
+    }
+    let shard = IOUringShard(wakeEvent: event, file: file, options: options)
+    let handover = Handover(ring)
+    let thread = try DeviceThread(name: "varve-uring-\(index)") {
+      guard let ring = handover.ring.withLock({ $0.take() }) else {
+        preconditionFailure("a thread is handed one ring")
+      }
+      var loop = IOUringLoop(shard, ring)
+      loop.run()
+    }
+    return (shard, thread)
+  }
+
+  // MARK: BlockDevice
+
+  /// Queues a request for the thread of a ring; fails as `AIODevice.submit` does.
+  public func submit(_ request: IORequest) {
+    guard life.admits(request) else { return }
+    shard(for: request).submit(CollectionOfOne(request))
+  }
+
+  /// Queues several requests, which go to the kernel together.
+  public func submit(contentsOf requests: [IORequest]) {
+    guard let first = requests.first else { return }
+    life.forEachAdmissibleRun(of: requests) { shard(for: first).submit($0) }
+  }
+
+  /// Finishes what has been accepted, ends the threads, destroys the rings, closes the file.
+  public func close() {
+    life.end { for shard in shards { shard.beginClosing() } }
+  }
+
+  /// The counters of all rings. No caller hands anything to the kernel itself, so
+  /// `maximumSubmitNanoseconds` is 0.
+  public var statistics: DeviceStatistics {
+    var total = DeviceStatistics()
+    for shard in shards {
+      shard.counters.add(to: &total)
+      total.queuedCount += shard.queuedCount
+      total.inFlightCount += shard.inFlightCount.load(ordering: .relaxed)
+    }
+    return total
+  }
+
+  private func shard(for request: IORequest) -> IOUringShard {
+    shards[request.shardIndex(of: shards.count)]
+  }
+}

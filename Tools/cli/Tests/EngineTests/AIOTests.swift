@@ -1,0 +1,1 @@
+../../../../Tests/VarveIOTests/AIOTests.swift

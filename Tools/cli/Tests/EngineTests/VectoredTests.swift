@@ -1,0 +1,1 @@
+../../../../Tests/VarveIOTests/VectoredTests.swift
