@@ -2,8 +2,8 @@ import CVarveAIO
 import Glibc
 import Synchronization
 
-/// What the engines do alike around their I/O: which requests they accept, and how their threads end
-/// and the file is closed.
+/// What the engines do alike around their I/O: which requests they accept, and how their threads
+/// end and the file is closed.
 struct DeviceLife: ~Copyable, Sendable {
   let file: SharedFile
   private let threads: Mutex<[DeviceThread]>
@@ -47,8 +47,8 @@ struct DeviceLife: ~Copyable, Sendable {
 
   /// Has the threads finish what was accepted, waits for them and closes the file. Idempotent.
   ///
-  /// `beginClosing` tells the threads, and returns whether one that is not of the device still needs
-  /// the file: that closes with the last who holds it then.
+  /// `beginClosing` tells the threads, and returns whether one that is not the device's still needs
+  /// the file, which then closes with the last who holds it.
   borrowing func end(beginClosing: () -> Bool) {
     isClosingFlag.store(true, ordering: .sequentiallyConsistent)
     // The threads of the parent do not exist in a forked child, nor, perhaps, the owners of locks:

@@ -31,8 +31,8 @@ public enum Devices {
   ///
   /// - Parameters:
   ///   - file: The file, which is closed with the device, or when this fails.
-  ///   - engine: The engine; `automatic` is AIO and falls back to threads where that is not allowed,
-  ///     never where AIO requests are merely used up.
+  ///   - engine: The engine; `automatic` is AIO, and threads where AIO is not allowed, never where
+  ///     AIO requests are merely used up.
   ///   - options: How the engine drives it.
   /// - Returns: the device, which the caller closes.
   /// - Throws: `DeviceError` with code `resource` when AIO requests, threads or descriptors are

@@ -1,8 +1,8 @@
 import CVarveAIO
 import Glibc
 
-// What the engines share: which requests are refused before the kernel sees them, where they go, and
-// what a result of the kernel means. One place, so that all engines answer alike.
+// What the engines share: which requests are refused before the kernel sees them, where they go,
+// and what a result of the kernel means. One place, so that all engines answer alike.
 extension IORequest {
   /// What the kernel's answer asks the engine to do next.
   enum Outcome: Equatable {

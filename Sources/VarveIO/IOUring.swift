@@ -1,13 +1,14 @@
-// One io_uring. It is set up by whoever opens the device and enabled by the thread that owns it from
-// then on: only that thread prepares, submits, waits and destroys, and destroying consumes the ring.
+// One io_uring. Whoever opens the device sets it up, and the thread that owns it from then on
+// enables it: only that thread prepares, submits, waits and destroys, and destroying consumes the
+// ring.
 
 import CVarveURing
 import Glibc
 
 /// The owner of a ring.
 ///
-/// SAFETY: the ring is created in `init` and destroyed once, by `deinit`; it is handed to one thread
-/// before it is enabled, and only that thread uses it.
+/// SAFETY: the ring is created in `init` and destroyed once, by `deinit`; it is handed to one
+/// thread before it is enabled, and only that thread uses it.
 @safe struct IOUring: ~Copyable, @unchecked Sendable {
   private let handle: OpaquePointer
 

@@ -14,8 +14,8 @@ public final class IOUringDevice: InstrumentedDevice {
 
   /// Takes over an open file and starts the threads.
   ///
-  /// - Throws: `DeviceError` with code `unsupported` where the package trait `IOUring` is off or the
-  ///   kernel or a policy does not allow io_uring, and `resource` when memory, descriptors or
+  /// - Throws: `DeviceError` with code `unsupported` where the package trait `IOUring` is off, or
+  ///   the kernel or a policy does not allow io_uring, and `resource` when memory, descriptors or
   ///   threads are used up.
   public convenience init(_ file: consuming DirectFile, options: DeviceOptions = DeviceOptions())
     throws(DeviceError)

@@ -5,7 +5,10 @@ import CVarveAIO
 import CVarveURing
 import Synchronization
 
-/// SAFETY: the completions are allocated in `init` and freed in `deinit`; the kernel never sees them.
+/// What that thread runs.
+///
+/// SAFETY: the completions are allocated in `init` and freed in `deinit`; the kernel does not see
+/// them.
 @safe struct IOUringLoop: ~Copyable {
   /// The most completions taken at once.
   private static let completionCapacity = 256

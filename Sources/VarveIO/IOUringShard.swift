@@ -82,7 +82,7 @@ final class IOUringShard: Sendable {
 
   // MARK: The ring's thread
 
-  /// Takes up to `limit` requests. If that empties the queue, the next one to come wakes the thread.
+  /// Takes up to `limit` requests. If that empties the queue, whoever queues next wakes the thread.
   func take(upTo limit: Int) -> RequestQueue {
     queue.withLock { queue in
       var taken = RequestQueue()

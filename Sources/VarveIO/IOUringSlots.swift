@@ -1,5 +1,4 @@
-// The requests that one ring has with the kernel. Only the thread that owns the ring touches them;
-// others count them and read the marks.
+// The requests that one ring has with the kernel, in the hands of the thread that owns the ring.
 //
 // Invariants:
 // - A request lies in a slot from before it is prepared until its completion is taken.
@@ -11,8 +10,10 @@ import CVarveURing
 import Glibc
 import Synchronization
 
-// SAFETY: the memory is allocated in `init`, freed in `deinit`, and never moves; the pieces of a slot
-// are written only while it is free. Only the ring's thread calls what mutates.
+/// A table of requests by cookie.
+///
+/// SAFETY: the memory is allocated in `init`, freed in `deinit`, and never moves; the pieces of a
+/// slot are written only before its request is prepared.
 @safe struct IOUringSlots: ~Copyable {
   private struct Slot: ~Copyable {
     var request: IORequest?

@@ -31,9 +31,10 @@ enum SourceTree {
         let path = folder.isEmpty ? name : folder + "/" + name
         var isFolder: ObjCBool = false
         let absolute = root.path + "/" + path
-        guard FileManager.default.fileExists(atPath: absolute, isDirectory: &isFolder) else {
-          continue
-        }
+        // What a link leads to is read where it lies.
+        guard (try? FileManager.default.destinationOfSymbolicLink(atPath: absolute)) == nil,
+          FileManager.default.fileExists(atPath: absolute, isDirectory: &isFolder)
+        else { continue }
         if isFolder.boolValue {
           folders.append(path)
         } else if isWanted(path),

@@ -1,5 +1,5 @@
-// The engine over io_uring, beyond what every engine promises (DeviceConformanceTests). The tests of
-// Tools/cli run this file, too: there the package trait is on.
+// The engine over io_uring, beyond what every engine promises (DeviceConformanceTests). The tests
+// of Tools/cli run this file, too: there the package trait is on.
 
 import CVarveAIO
 import CVarveURing

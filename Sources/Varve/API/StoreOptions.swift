@@ -10,8 +10,8 @@ public enum IOEngineChoice: String, Hashable, Sendable, CaseIterable {
   case linuxAIO = "aio"
   /// A pool of threads with blocking calls.
   case threads
-  /// io_uring, behind the package trait `IOUring`: opening fails with `usage` without that, and where
-  /// the kernel or a container's policy does not allow io_uring.
+  /// io_uring, behind the package trait `IOUring`: opening fails with `usage` without the trait,
+  /// and where the kernel or a container's policy does not allow it.
   case uring
 }
 
