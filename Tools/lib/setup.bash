@@ -59,12 +59,15 @@ install_packages() {
   as_root "${install[@]}" >/dev/null
 }
 
-# The toolchain and the two system libraries that the library target links.
+# The toolchain, the two system libraries that the library links, and liburing: the tools have the
+# package trait IOUring on.
 set_up() {
   require_swift
-  if [ -e /usr/include/libaio.h ] && [ -e /usr/include/lz4.h ]; then
+  local packages=(libaio-dev liblz4-dev liburing-dev)
+  if [ -e /usr/include/libaio.h ] && [ -e /usr/include/lz4.h ] && [ -e /usr/include/liburing.h ]
+  then
     return 0
   fi
-  packages_present libaio-dev liblz4-dev || install_packages libaio-dev liblz4-dev ||
-    die "could not install libaio-dev and liblz4-dev; as root: apt-get install libaio-dev liblz4-dev"
+  packages_present "${packages[@]}" || install_packages "${packages[@]}" ||
+    die "could not install ${packages[*]}; as root: apt-get install ${packages[*]}"
 }

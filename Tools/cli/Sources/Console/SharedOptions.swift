@@ -10,6 +10,8 @@ public struct SharedOptions: ParsableArguments {
     case aio
     /// Blocking calls on a pool of threads.
     case threads
+    /// io_uring.
+    case uring
   }
 
   /// When messages are coloured.
@@ -23,7 +25,11 @@ public struct SharedOptions: ParsableArguments {
   }
 
   /// The I/O engine.
-  @Option(help: "The I/O engine: aio (Linux AIO) or threads. Default: aio where it works.")
+  @Option(
+    help: """
+      The I/O engine: aio (Linux AIO), threads or uring (io_uring, which containers often forbid). \
+      Default: aio where it works, else threads.
+      """)
   public var engine: Engine?
   /// The bound of index, cache and buffers.
   @Option(
@@ -91,6 +97,7 @@ public struct SharedOptions: ParsableArguments {
       switch engine {
       case .aio: .linuxAIO
       case .threads: .threads
+      case .uring: .uring
       case nil: .automatic
       }
     // With JSON an error is one object on standard error: nothing else stands there unasked.

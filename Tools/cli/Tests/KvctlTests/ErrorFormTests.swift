@@ -89,7 +89,7 @@ import Testing
       (["--size", "4MiB", "--wait", "-1"], "-1"),
       (["--size", "4MiB", "--memory-budget", "999999TiB"], "between 8MiB and 1TiB"),
       (["--size", "4MiB", "--shards", "65"], "between 1 and 64"),
-      (["--size", "4MiB", "--engine", "foo"], "'aio' and 'threads'"),
+      (["--size", "4MiB", "--engine", "foo"], "'aio', 'threads' or 'uring'"),
     ])
   func options(arguments: [String], words: String) throws {
     let place = try Workplace()

@@ -162,7 +162,7 @@ import Testing
       ["explain", "s", "k"], ["probe", "/tmp"], ["scan", "s"], ["backup", "s"], ["restore", "s"],
       ["put", "s", "k", "v", "--ttl", "5"], ["stat", "s", "--watch"],
       ["stat", "s", "--prometheus"],
-      ["get", "s", "k", "--engine", "uring"], ["recover", "s", "--accept-loss"], ["nonsense"],
+      ["get", "s", "k", "--engine", "posix"], ["recover", "s", "--accept-loss"], ["nonsense"],
       ["get"], ["get", "a", "b", "c"], ["load", "s"],
       ["load", "s", "--directory", "a", "--jsonl", "b"],
       ["create"], ["put", "s", "k", "v", "--durability", "forever"],
