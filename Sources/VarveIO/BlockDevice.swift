@@ -1,5 +1,5 @@
 // The seam between the store and whatever does its I/O. The store sees only this protocol: Linux
-// AIO, a pool of blocking threads and the simulated device are all behind it.
+// AIO, io_uring, a pool of blocking threads and the simulated device are all behind it.
 
 /// A fixed range of bytes that takes asynchronous requests.
 public protocol BlockDevice: AnyObject, Sendable {

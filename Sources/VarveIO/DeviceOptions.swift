@@ -2,10 +2,10 @@ import Glibc
 
 /// How an engine drives a device.
 public struct DeviceOptions: Sendable {
-  /// AIO: the number of contexts, each with its own reaper thread; by default one for every four
-  /// cores.
+  /// AIO and io_uring: the number of contexts or rings, each with its own thread; by default one for
+  /// every four cores.
   public var contextCount: Int
-  /// AIO: the requests that one context has in flight; more wait in its queue.
+  /// AIO and io_uring: the requests that one context or ring has in flight; more wait in its queue.
   public var queueDepth: Int
   /// Thread pool: the number of threads, which is the number of requests in flight.
   public var threadCount: Int
