@@ -7,7 +7,6 @@ import Testing
 
 @testable import VarveIO
 
-
 @Suite struct AIOTests {
   @Test func contextsThatDoNotExistAreAClearError() throws {
     let limit = Int(KernelText.read("/proc/sys/fs/aio-max-nr")) ?? 0
