@@ -2,7 +2,7 @@ import Glibc
 
 /// How an engine drives a device.
 public struct DeviceOptions: Sendable {
-  /// AIO and io_uring: the number of contexts or rings, each with its own thread; by default one for
+  /// AIO and io_uring: the number of contexts or rings, each with a thread; by default one for
   /// every four cores.
   public var contextCount: Int
   /// AIO and io_uring: the requests that one context or ring has in flight; more wait in its queue.

@@ -1,0 +1,1 @@
+../../../../Tests/VarveIOTests/EnduranceTests.swift
