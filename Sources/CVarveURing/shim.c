@@ -26,6 +26,11 @@ int varve_uring_prepare(struct varve_uring *ring, const struct varve_uring_reque
   return -EOPNOTSUPP;
 }
 
+int varve_uring_submit(struct varve_uring *ring) {
+  (void)ring;
+  return -EOPNOTSUPP;
+}
+
 int varve_uring_submit_and_wait(struct varve_uring *ring, unsigned limit,
                                 struct varve_uring_completion *completions,
                                 int64_t timeoutNanoseconds) {
@@ -126,6 +131,16 @@ int varve_uring_prepare(struct varve_uring *ring, const struct varve_uring_reque
   return 0;
 }
 
+// Whether the kernel, which lacks memory or was interrupted, takes the requests another time.
+static int is_passing(int result) {
+  return result == -EAGAIN || result == -EBUSY || result == -EINTR;
+}
+
+int varve_uring_submit(struct varve_uring *ring) {
+  int result = io_uring_submit(&ring->ring);
+  return result >= 0 || is_passing(result) ? 0 : result;
+}
+
 static unsigned take(struct io_uring *ring, unsigned limit,
                      struct varve_uring_completion *completions) {
   struct io_uring_cqe *entry;
@@ -148,11 +163,11 @@ int varve_uring_submit_and_wait(struct varve_uring *ring, unsigned limit,
   struct io_uring_cqe *first;
   int result = io_uring_submit_and_wait_timeout(&ring->ring, &first, 1, &timeout, NULL);
   unsigned count = take(&ring->ring, limit, completions);
-  if (count > 0 || result >= 0 || result == -ETIME || result == -EINTR) return (int)count;
-  if (result != -EAGAIN && result != -EBUSY) return result;
-  // The kernel lacks memory for requests: they stay prepared and go with the next call.
+  if (count > 0 || result >= 0 || result == -ETIME) return (int)count;
+  if (!is_passing(result)) return result;
+  // Time for memory to become free: the requests stay prepared and go with the next call.
   struct timespec pause = {0, 1000000};
-  nanosleep(&pause, NULL);
+  if (result != -EINTR) nanosleep(&pause, NULL);
   return 0;
 }
 

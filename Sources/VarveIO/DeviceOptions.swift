@@ -44,7 +44,7 @@ public struct DeviceOptions: Sendable {
   public static let maximumThreadCount = 256
   /// The most requests that wait in one queue; beyond that a request fails with EAGAIN.
   public static let maximumQueuedCount = 65_536
-  /// The iocbs handed over by one io_submit: 1–4 were measured to be the best.
+  /// The requests handed over by one system call: 1–4 were measured to be the best for AIO.
   static let submissionBatchCount = 4
   /// The pieces of memory that one system call takes; a request with more goes in several.
   static let maximumVectorCount = 16

@@ -33,13 +33,19 @@ import Glibc
     precondition(result == 0, "enabling an io_uring failed with errno \(-result)")
   }
 
-  /// Prepares a request, which reaches the kernel with the next `submitAndWait`.
+  /// Prepares a request, which reaches the kernel with the next submission.
   ///
   /// SAFETY: the memory that it names stays until its completion.
   borrowing func prepare(_ request: varve_uring_request) {
     var request = unsafe request
     let result = unsafe varve_uring_prepare(handle, &request)
     precondition(result == 0, "more requests were prepared than an io_uring has room for")
+  }
+
+  /// Submits what has been prepared, without waiting.
+  borrowing func submit() {
+    let result = unsafe varve_uring_submit(handle)
+    precondition(result == 0, "io_uring_enter failed with errno \(-result)")
   }
 
   /// Submits what has been prepared, waits for at least one completion or until the time is over,

@@ -82,14 +82,15 @@ final class IOUringShard: Sendable {
 
   // MARK: The ring's thread
 
-  /// Takes up to `limit` requests. If that empties the queue, whoever queues next wakes the thread.
-  func take(upTo limit: Int) -> RequestQueue {
+  /// Takes up to `limit` requests. If that empties the queue before a sleep, whoever queues next
+  /// wakes the thread.
+  func take(upTo limit: Int, isBeforeSleep: Bool) -> RequestQueue {
     queue.withLock { queue in
       var taken = RequestQueue()
       while taken.count < limit, let request = queue.requests.removeFirst() {
         taken.append(request)
       }
-      isAsleep.store(queue.requests.count == 0, ordering: .relaxed)
+      if isBeforeSleep { isAsleep.store(queue.requests.count == 0, ordering: .relaxed) }
       return taken
     }
   }

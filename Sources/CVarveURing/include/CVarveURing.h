@@ -45,9 +45,11 @@ int varve_uring_create(unsigned requestCapacity, struct varve_uring **ring);
 int varve_uring_enable(struct varve_uring *ring);
 /// Ends the ring. No request but the one for an event may be with the kernel.
 void varve_uring_destroy(struct varve_uring *ring);
-/// Prepares a request: it reaches the kernel with the next varve_uring_submit_and_wait. ENOBUFS
-/// where more is prepared than the ring was set up for.
+/// Prepares a request, which reaches the kernel with the next submission. ENOBUFS where more is
+/// prepared than the ring was set up for.
 int varve_uring_prepare(struct varve_uring *ring, const struct varve_uring_request *request);
+/// Hands over what has been prepared. What the kernel does not take stays prepared.
+int varve_uring_submit(struct varve_uring *ring);
 /// Hands over what has been prepared, waits for a completion or until the time is over, and returns
 /// how many completions were stored.
 int varve_uring_submit_and_wait(struct varve_uring *ring, unsigned limit,
