@@ -153,11 +153,12 @@ struct ring {
   struct io_event events[];
 };
 
+// Negative where it is no ring that this code knows: then only the system call can tell.
 static int take_from_ring(io_context_t context, long limit, struct io_event *events) {
   struct ring *ring = (struct ring *)context;
   if (ring->magic != 0xa10a10a1u || ring->incompatible != 0 ||
       ring->headerByteCount != sizeof(struct ring))
-    return 0;
+    return -1;
   unsigned head = __atomic_load_n(&ring->head, __ATOMIC_RELAXED);
   // Pairs with the kernel's barrier between filling an event and moving the tail.
   unsigned tail = __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE);
@@ -174,7 +175,8 @@ static int take_from_ring(io_context_t context, long limit, struct io_event *eve
 int varve_aio_reap(io_context_t context, long minimum, long limit, struct io_event *events,
                    int64_t timeoutNanoseconds) {
   int count = take_from_ring(context, limit, events);
-  if (count >= minimum) return count;
+  if (count >= 0 && count >= minimum) return count;
+  if (count < 0) count = 0;
   struct timespec timeout = {timeoutNanoseconds / 1000000000, timeoutNanoseconds % 1000000000};
   int waited = io_getevents(context, minimum - count, limit - count, events + count,
                             timeoutNanoseconds < 0 ? NULL : &timeout);

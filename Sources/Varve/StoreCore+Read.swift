@@ -51,7 +51,9 @@ extension StoreCore {
       case .found(let record):
         if IOExecutor.isYieldDue() { await IOExecutor.yield() }
         return record
-      case .absent: return nil
+      case .absent:
+        if IOExecutor.isYieldDue() { await IOExecutor.yield() }
+        return nil
       case .moved: continue
       case .read(let read, let mustSubmit):
         if mustSubmit { device.submit(read) }
@@ -230,7 +232,9 @@ extension StoreCore {
     var pending: [(index: Int, lookup: Lookup, read: RecordRead)] = []
     var submissions: [IORequest] = []
     var failure: StoreError?
+    var isYieldDue = false
     for index in range {
+      if IOExecutor.isYieldDue() { isYieldDue = true }
       let key = keys[index]
       // SAFETY: the bytes of an array of bytes have no padding.
       var lookup = Lookup(target: .key(unsafe KeyHash(of: key.span.bytes, keyedBy: hashKey)))
@@ -254,6 +258,7 @@ extension StoreCore {
       }
     }
     device.submit(contentsOf: submissions)
+    if isYieldDue { await IOExecutor.yield() }
     for item in pending {
       var lookup = item.lookup
       let key = keys[item.index]

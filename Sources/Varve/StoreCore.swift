@@ -188,24 +188,33 @@ final class StoreCore: Sendable {
 
   /// The executor of the store's I/O; made at the first call.
   func executor() -> any TaskExecutor {
-    madeExecutor.withLock { made in
-      if let made { return made }
-      let threadCount = options.executorThreadCount ?? StoreOptions.defaultExecutorThreadCount
-      let logger = health.logger
-      let onStall: @Sendable (UInt64) -> Void = { nanoseconds in
-        logger.warning(
-          "loopStall: a task held up its I/O thread; what blocks or computes belongs elsewhere",
-          metadata: ["milliseconds": "\(nanoseconds / 1_000_000)"])
-      }
-      do throws(DeviceError) {
-        made = try device.makeExecutor(threadCount: threadCount, onStall: onStall)
-      } catch {
-        logger.warning(
-          "store.executor has no I/O contexts of its own", metadata: ["error": "\(error)"])
-        made = try? IOExecutor(threadCount: threadCount, onStall: onStall)
-      }
-      // Without threads to spare, tasks run where they would have run anyway.
-      return made ?? globalConcurrentExecutor
+    var failure: DeviceError?
+    let executor = madeExecutor.withLock { made in
+      if made == nil { made = makeExecutor(&failure) }
+      return made
+    }
+    // Outside of the lock: whoever logs may ask the store something.
+    if let failure {
+      health.logger.warning(
+        "store.executor has no I/O contexts of its own", metadata: ["error": "\(failure)"])
+    }
+    // Without threads to spare, tasks run where they would have run anyway.
+    return executor ?? globalConcurrentExecutor
+  }
+
+  private func makeExecutor(_ failure: inout DeviceError?) -> IOExecutor? {
+    let threadCount = options.executorThreadCount ?? StoreOptions.defaultExecutorThreadCount
+    let logger = health.logger
+    let onStall: @Sendable (UInt64) -> Void = { nanoseconds in
+      logger.warning(
+        "loopStall: a task held up its I/O thread; what blocks or computes belongs elsewhere",
+        metadata: ["milliseconds": "\(nanoseconds / 1_000_000)"])
+    }
+    do throws(DeviceError) {
+      return try device.makeExecutor(threadCount: threadCount, onStall: onStall)
+    } catch {
+      failure = error
+      return try? IOExecutor(threadCount: threadCount, onStall: onStall)
     }
   }
 

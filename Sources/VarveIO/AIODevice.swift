@@ -13,8 +13,7 @@ public final class AIODevice: InstrumentedDevice {
   public let byteCount: UInt64
   private let options: DeviceOptions
   private let shards: [AIOShard]
-  /// The shards of the loops of executors.
-  private let loopShards = Mutex<[AIOShard]>([])
+  private let loops = Mutex(Loops())
   private let life: DeviceLife
 
   /// Takes over an open file and starts the threads.
@@ -52,6 +51,18 @@ public final class AIODevice: InstrumentedDevice {
   }
 
   deinit { close() }
+
+  /// The shards of the loops of executors.
+  private struct Loops {
+    var shards: [AIOShard] = []
+    /// What those did that have ended since, with their executor.
+    var endedTotal = DeviceStatistics()
+
+    mutating func forgetEnded() {
+      for shard in shards where shard.ended.isPassable { shard.counters.add(to: &endedTotal) }
+      shards.removeAll { $0.ended.isPassable }
+    }
+  }
 
   /// Makes a shard and the context that its thread takes over.
   private static func makeShard(_ file: SharedFile, _ options: DeviceOptions)
@@ -91,14 +102,14 @@ public final class AIODevice: InstrumentedDevice {
   /// opened read-only.
   public func submit(_ request: IORequest) {
     guard life.admits(request) else { return }
-    if let loop = IOLoop.current, loop.shard?.file === life.file { return loop.stage(request) }
+    if let loop = IOLoop.current, loop.serves(life.file) { return loop.stage(request) }
     shard(for: request).submit(request)
   }
 
   /// Hands over several requests, up to four to each system call.
   public func submit(contentsOf requests: [IORequest]) {
     guard let first = requests.first else { return }
-    if let loop = IOLoop.current, loop.shard?.file === life.file {
+    if let loop = IOLoop.current, loop.serves(life.file) {
       for request in requests where life.admits(request) { loop.stage(request) }
       return
     }
@@ -116,9 +127,18 @@ public final class AIODevice: InstrumentedDevice {
       let loop = IOLoop(shard: shard, wakeEvent: shard.wakeEvent, onStall: onStall)
       parts.append(IOExecutor.Part(loop: loop, handover: handover))
     }
-    let executor = try IOExecutor(parts)
-    let isClosed = loopShards.withLock { shards in
-      shards += parts.compactMap(\.loop.shard)
+    for _ in parts { life.file.addUser() }
+    let executor: IOExecutor
+    do throws(DeviceError) {
+      executor = try IOExecutor(parts)
+    } catch {
+      // Threads that have started end by themselves; for the others nobody else does that.
+      for part in parts where part.handover.isLeft() { part.loop.shard?.end() }
+      throw error
+    }
+    let isClosed = loops.withLock { loops in
+      loops.forgetEnded()
+      loops.shards += parts.compactMap(\.loop.shard)
       return life.isClosing
     }
     if isClosed { for part in parts { part.loop.shard?.beginClosing() } }
@@ -129,23 +149,27 @@ public final class AIODevice: InstrumentedDevice {
   public func close() {
     life.end {
       for shard in shards { shard.beginClosing() }
-      return endLoops()
+      endLoops()
     }
   }
 
-  /// Takes the contexts away from the loops. True on the thread of a loop, which does that later.
-  private func endLoops() -> Bool {
-    let loopShards = loopShards.withLock { $0 }
+  /// Takes the contexts away from the loops. On the thread of a loop it does not wait for that: two
+  /// loops that close each other's device would wait for ever.
+  private func endLoops() {
+    let loopShards = loops.withLock { $0.shards }
     for shard in loopShards { shard.beginClosing() }
-    let own = IOLoop.current?.shard
-    for shard in loopShards where shard !== own { shard.ended.wait() }
-    return loopShards.contains { $0 === own }
+    guard IOLoop.current == nil else { return }
+    for shard in loopShards { shard.ended.wait() }
   }
 
   /// The counters of all contexts.
   public var statistics: DeviceStatistics {
-    var total = DeviceStatistics()
-    for shard in shards + loopShards.withLock({ $0 }) {
+    var (total, loopShards) = loops.withLock { loops in
+      loops.forgetEnded()
+      return (loops.endedTotal, loops.shards)
+    }
+    loopShards += shards
+    for shard in loopShards {
       shard.counters.add(to: &total)
       total.queuedCount += shard.queuedCount.load(ordering: .relaxed)
       if !life.isClosing { total.inFlightCount += shard.slots.usedCount }

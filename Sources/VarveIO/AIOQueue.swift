@@ -118,7 +118,9 @@ import Glibc
   public var preparedCount: Int { preparedRange.count }
 
   /// Whether `prepare` finds a free control block.
-  public var hasRoom: Bool { !free.isEmpty && preparedRange.upperBound < requestCapacity }
+  public var hasRoom: Bool {
+    !free.isEmpty && preparedRange.upperBound < requestCapacity && refused.count < requestCapacity
+  }
 
   // MARK: Preparing and submitting
 
@@ -134,7 +136,7 @@ import Glibc
       let kind: IOOperation = operation.kind == .readVectors ? .read : .write
       throw IOError(
         operation: kind, byteOffset: operation.byteOffset,
-        byteCount: operation.segments.reduce(0) { $0 + $1.byteCount }, errorNumber: EINVAL)
+        byteCount: IOSegment.byteCount(of: operation.segments) ?? .max, errorNumber: EINVAL)
     }
     precondition(hasRoom, "the queue is full: submit and reap first")
     let index = free.removeLast()
@@ -187,6 +189,8 @@ import Glibc
     refused.append(AIOCompletion(cookie: unsafe cookies[index], result: errorNumber))
     release(index)
     preparedRange = preparedRange.dropFirst()
+    // The kernel tells only of those that it took.
+    if eventDescriptor >= 0 { _ = varve_event_signal(eventDescriptor) }
   }
 
   private mutating func release(_ index: Int) {
@@ -263,7 +267,9 @@ import Glibc
   public mutating func cancelPoll(cookie: UInt64) throws(DeviceError) -> Bool {
     try requireOwnProcess()
     for index in 0..<requestCapacity {
-      guard unsafe generations[index] % 2 == 1, unsafe cookies[index] == cookie else { continue }
+      guard unsafe generations[index] % 2 == 1, unsafe cookies[index] == cookie,
+        unsafe blocks[index].aio_lio_opcode == Int16(IO_CMD_POLL.rawValue)
+      else { continue }
       return unsafe context.cancel(blocks + index)
     }
     return false

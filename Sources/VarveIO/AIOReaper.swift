@@ -17,7 +17,7 @@ import Synchronization
   // `pass` has returned false.
   private let events: UnsafeMutableBufferPointer<io_event>
   private let wakeBlock: UnsafeMutablePointer<iocb>
-  private var isWakeArmed = false
+  private(set) var isWakeArmed = false
   private var isFinished = false
   private var nextScanNanoseconds: UInt64
 
@@ -46,11 +46,17 @@ import Synchronization
     unsafe wakeBlock.deallocate()
   }
 
+  /// Has signals end the next wait. It clears those that came before, so it is called before the
+  /// thread looks at what they are about: a signal that it takes away is never the only word of
+  /// something new.
+  mutating func arm() {
+    if !isWakeArmed, !isFinished { isWakeArmed = armWake() }
+  }
+
   /// Takes completions, waiting for one where `mayWait`, and submits what waited for room.
   ///
   /// - Returns: false once the shard is closed and nothing is with the kernel any more.
   mutating func pass(mayWait: Bool) -> Bool {
-    if !isWakeArmed, !isFinished { isWakeArmed = armWake() }
     let isImpatient =
       !isWakeArmed || shard.isClosing.load(ordering: .acquiring)
       || shard.queuedCount.load(ordering: .relaxed) != 0

@@ -7,7 +7,7 @@ extension AIOShard {
   /// destroys the context.
   func reapUntilClosed(_ context: consuming AIOContext) {
     var reaper = AIOReaper(self, context)
-    while reaper.pass(mayWait: true) {}
+    repeat { reaper.arm() } while reaper.pass(mayWait: true)
   }
 
   /// Takes one completion: continues the request or completes it.

@@ -219,6 +219,12 @@ import Synchronization
     wake()
   }
 
+  /// Lets go of the file, once the thread of a loop has destroyed the context.
+  func end() {
+    file.removeUser()
+    ended.open()
+  }
+
   /// Closes the shard for good if nothing is queued or in flight.
   func finishClosing() -> Bool {
     queue.withLock { queue in

@@ -8,6 +8,8 @@ struct DeviceLife: ~Copyable, Sendable {
   let file: SharedFile
   private let threads: Mutex<[DeviceThread]>
   private let isClosingFlag = Atomic<Bool>(false)
+  /// Whether the device's own threads no longer use the file.
+  private let hasEnded = Atomic<Bool>(false)
   private let forkGeneration = varve_fork_generation()
 
   /// Takes over the threads that have been started for a device.
@@ -45,24 +47,23 @@ struct DeviceLife: ~Copyable, Sendable {
     if start < requests.count { body(requests[start...]) }
   }
 
-  /// Has the threads finish what was accepted, waits for them and closes the file. Idempotent.
-  ///
-  /// `beginClosing` tells the threads, and returns whether one that is not the device's still needs
-  /// the file, which then closes with the last who holds it.
-  borrowing func end(beginClosing: () -> Bool) {
+  /// Has the threads finish what was accepted, waits for them and closes the file, or leaves that
+  /// to the last loop that uses it. Idempotent. `beginClosing` tells the threads.
+  borrowing func end(beginClosing: () -> Void) {
     isClosingFlag.store(true, ordering: .sequentiallyConsistent)
     // The threads of the parent do not exist in a forked child, nor, perhaps, the owners of locks:
     // nothing there to end.
     let isForked = varve_fork_generation() != forkGeneration
-    let isStillUsed = !isForked && beginClosing()
+    if !isForked { beginClosing() }
     threads.withLock { threads in
       for thread in threads where !isForked {
         // The last reference may be dropped by a completion: the thread then ends by itself.
         if thread.isCurrent { thread.detach() } else { thread.join() }
       }
-      let isLastUser = !isStillUsed && !threads.contains { $0.isCurrent }
+      let isLastUser = !threads.contains { $0.isCurrent }
       threads = []
-      if isLastUser { file.close() }
+      guard isLastUser, !hasEnded.exchange(true, ordering: .relaxed) else { return }
+      if isForked { file.close() } else { file.removeUser() }
     }
   }
 }

@@ -26,6 +26,7 @@ public final class IOExecutor: TaskExecutor {
   private let loops: [IOLoop]
   private let threads: Mutex<[DeviceThread]>
   private let nextLoop = Atomic<Int>(0)
+  private let forkGeneration = varve_fork_generation()
 
   /// A loop and the context that its thread takes over.
   struct Part {
@@ -37,6 +38,9 @@ public final class IOExecutor: TaskExecutor {
   final class Handover: Sendable {
     let context: Mutex<AIOContext?>
     init(_ context: consuming AIOContext?) { self.context = Mutex(consume context) }
+
+    /// Whether no thread has taken the context over; it is destroyed then.
+    func isLeft() -> Bool { context.withLock { $0.take() != nil } }
   }
 
   /// Starts threads that run tasks only; their I/O goes through the threads of the device.
@@ -77,6 +81,8 @@ public final class IOExecutor: TaskExecutor {
   }
 
   deinit {
+    // The threads of the parent do not exist in a forked child, and its eventfds are the parent's.
+    guard varve_fork_generation() == forkGeneration else { return }
     for loop in loops { loop.stop() }
     threads.withLock { threads in
       for thread in threads {

@@ -30,7 +30,11 @@ import Synchronization
   private var jobs: [UnownedJob] = []
   private var nextJob = 0
   private var staged: [IORequest] = []
+  /// The group that is being submitted.
+  private var group: [IORequest] = []
+  private var isSubmitting = false
   private var yielded: [UnsafeContinuation<Void, Never>] = unsafe []
+  private var resumed: [UnsafeContinuation<Void, Never>] = unsafe []
   private var hitCount: UInt32 = 0
 
   /// Jobs run before the ring is looked at again.
@@ -46,6 +50,7 @@ import Synchronization
     self.wakeEvent = wakeEvent
     self.onStall = onStall
     staged.reserveCapacity(DeviceOptions.submissionBatchCount)
+    group.reserveCapacity(DeviceOptions.submissionBatchCount)
   }
 
   deinit { if shard == nil { close(wakeEvent) } }
@@ -87,10 +92,23 @@ import Synchronization
     if staged.count == DeviceOptions.submissionBatchCount { submitStaged() }
   }
 
+  /// A request that is refused is completed on the way, and may be staged anew by that: such
+  /// requests go with the next turn of the loop here, never with the group that is on its way.
   private func submitStaged() {
-    guard !staged.isEmpty, let shard else { return }
-    shard.submit(staged[...])
-    staged.removeAll(keepingCapacity: true)
+    guard !isSubmitting, let shard else { return }
+    isSubmitting = true
+    while !staged.isEmpty {
+      swap(&staged, &group)
+      shard.submit(group[...])
+      group.removeAll(keepingCapacity: true)
+    }
+    isSubmitting = false
+  }
+
+  /// Whether the requests of a task here go into the loop's own context.
+  func serves(_ file: SharedFile) -> Bool {
+    guard let shard else { return false }
+    return shard.file === file && !shard.isClosing.load(ordering: .acquiring)
   }
 
   /// Counts an answer that came without a suspension; true when it is time to call `yield`.
@@ -112,6 +130,7 @@ import Synchronization
       var reaper = AIOReaper(shard, context)
       while true {
         unsafe turn(executor)
+        reaper.arm()
         if isStopped.load(ordering: .acquiring), !shard.isClosing.load(ordering: .relaxed) {
           shard.beginClosing()
         }
@@ -121,7 +140,7 @@ import Synchronization
         if !goesOn { break }
       }
     }
-    shard?.ended.open()
+    shard?.end()
     // The device is closed, or there never was one: what is left are jobs.
     while true {
       unsafe turn(executor)
@@ -142,9 +161,11 @@ import Synchronization
       jobs.append(contentsOf: inbox)
       inbox.removeAll(keepingCapacity: true)
     }
-    let ready = unsafe yielded
-    unsafe yielded.removeAll(keepingCapacity: true)
-    unsafe ready.forEach { unsafe $0.resume() }
+    if unsafe !yielded.isEmpty {
+      unsafe swap(&yielded, &resumed)
+      unsafe resumed.forEach { unsafe $0.resume() }
+      unsafe resumed.removeAll(keepingCapacity: true)
+    }
     var count = 0
     while nextJob < jobs.count, count < Self.jobLimit {
       let job = jobs[nextJob]
@@ -169,7 +190,7 @@ import Synchronization
 
   /// Whether nothing is ready. From then on whoever brings a job wakes the thread.
   private func mayWait() -> Bool {
-    guard nextJob == jobs.count, unsafe yielded.isEmpty else { return false }
+    guard nextJob == jobs.count, staged.isEmpty, unsafe yielded.isEmpty else { return false }
     isSleeping.store(true, ordering: .sequentiallyConsistent)
     guard inbox.withLock({ $0.isEmpty }) else {
       isSleeping.store(false, ordering: .relaxed)

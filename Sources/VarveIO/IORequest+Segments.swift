@@ -15,6 +15,17 @@ import Glibc
     unsafe self.memory = memory
     self.byteCount = byteCount
   }
+
+  /// All together; nil where the sum does not fit.
+  static func byteCount(of segments: [IOSegment]) -> Int? {
+    var sum = 0
+    for segment in segments {
+      let (next, overflow) = sum.addingReportingOverflow(segment.byteCount)
+      if overflow { return nil }
+      sum = next
+    }
+    return sum
+  }
 }
 
 extension IORequest {
@@ -22,11 +33,12 @@ extension IORequest {
   public final func setSegments(_ segments: [IOSegment]) {
     unsafe memory = nil
     self.segments = segments
-    byteCount = segments.reduce(0) { $0 + $1.byteCount }
+    // A sum that does not fit is refused when the request is submitted.
+    byteCount = IOSegment.byteCount(of: segments) ?? -1
   }
 
   /// Whether the kernel is handed several pieces of memory.
-  final var isVectored: Bool { !segments.isEmpty }
+  final var isVectored: Bool { operation != .flush && !segments.isEmpty }
 
   /// Calls `body` with each piece of memory in turn.
   ///
@@ -49,7 +61,7 @@ extension IORequest {
     return segments.allSatisfy {
       let address = unsafe UInt(bitPattern: $0.memory)
       return address % 512 == 0 && $0.byteCount > 0 && $0.byteCount % 512 == 0
-    } && segments.reduce(0, { $0 + $1.byteCount }) == byteCount
+    } && IOSegment.byteCount(of: segments) == byteCount
   }
 
   /// Describes what remains to be transferred to the kernel, as many pieces as `vectors` holds:

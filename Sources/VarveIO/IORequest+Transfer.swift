@@ -15,7 +15,7 @@ extension IORequest {
   ///
   /// A write beyond the end answers ENOSPC, as block devices do; a file would grow instead.
   final func refusal(deviceByteCount: UInt64, isWritable: Bool) -> Int32 {
-    guard operation != .flush else { return 0 }
+    guard operation != .flush else { return byteCount < 0 ? EINVAL : 0 }
     if operation != .read, !isWritable { return EBADF }
     guard byteCount > 0, byteCount % 512 == 0, byteOffset % 512 == 0, isMemoryAligned
     else { return EINVAL }

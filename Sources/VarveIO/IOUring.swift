@@ -28,9 +28,11 @@ import Glibc
   deinit { unsafe varve_uring_destroy(handle) }
 
   /// Makes the calling thread the one that uses the ring.
-  borrowing func enable() {
+  ///
+  /// - Throws: `DeviceError` where a policy allows the setup and not this.
+  borrowing func enable() throws(DeviceError) {
     let result = unsafe varve_uring_enable(handle)
-    precondition(result == 0, "enabling an io_uring failed with errno \(-result)")
+    guard result == 0 else { throw Self.setupError(-result, requestCapacity: nil) }
   }
 
   /// Prepares a request, which reaches the kernel with the next submission.
@@ -62,14 +64,16 @@ import Glibc
   /// Destroys the ring. All requests must have been completed.
   consuming func destroy() {}
 
-  private static func setupError(_ errorNumber: Int32, requestCapacity: Int) -> DeviceError {
+  private static func setupError(_ errorNumber: Int32, requestCapacity: Int?) -> DeviceError {
     guard isBuilt else {
       return DeviceError(
         .unsupported, path: "", errorNumber: errorNumber,
         message: "the engine `uring` was not compiled in: enable the package trait IOUring (traits:"
           + " [\"IOUring\"] on the dependency; it needs liburing-dev), or use another engine")
     }
-    let cause = "cannot set up an io_uring for \(requestCapacity) requests: "
+    let cause =
+      requestCapacity.map { "cannot set up an io_uring for \($0) requests: " }
+      ?? "cannot enable an io_uring: "
     switch errorNumber {
     case ENOSYS, EPERM, EINVAL, EACCES:
       let setting = KernelText.read("/proc/sys/kernel/io_uring_disabled")
@@ -77,8 +81,9 @@ import Glibc
         .unsupported, path: "", errorNumber: errorNumber,
         message: cause + "the kernel (5.11 or later) or the container's policy does not allow it"
           + " (errno \(errorNumber), kernel.io_uring_disabled \(setting.isEmpty ? "?" : setting)):"
-          + " sysctl -w kernel.io_uring_disabled=0, allow io_uring_setup and io_uring_enter in the"
-          + " container's seccomp policy, or use another engine (`aio`, `threads`)")
+          + " sysctl -w kernel.io_uring_disabled=0, allow io_uring_setup, io_uring_enter and"
+          + " io_uring_register in the container's seccomp policy, or use another engine"
+          + " (`aio`, `threads`)")
     default:
       return DeviceError(
         .resource, path: "", errorNumber: errorNumber,

@@ -51,7 +51,25 @@ public final class IOUringDevice: InstrumentedDevice {
   /// A ring on its way to the thread that owns it from then on.
   private final class Handover: Sendable {
     let ring: Mutex<IOUring?>
+    /// Opens when the thread has enabled the ring, or could not.
+    let answered = Latch()
+    let failure = Mutex<DeviceError?>(nil)
     init(_ ring: consuming IOUring) { self.ring = Mutex(consume ring) }
+
+    /// On the thread: takes the ring over, nil where it cannot be used.
+    func take() -> IOUring? {
+      defer { answered.open() }
+      guard let ring = ring.withLock({ $0.take() }) else {
+        preconditionFailure("a thread is handed one ring")
+      }
+      do throws(DeviceError) {
+        try ring.enable()
+        return ring
+      } catch {
+        failure.withLock { $0 = error }
+        return nil
+      }
+    }
   }
 
   private static func startShard(_ index: Int, file: SharedFile, options: DeviceOptions)
@@ -66,11 +84,14 @@ public final class IOUringDevice: InstrumentedDevice {
     let shard = IOUringShard(wakeEvent: event, file: file, options: options)
     let handover = Handover(ring)
     let thread = try DeviceThread(name: "varve-uring-\(index)") {
-      guard let ring = handover.ring.withLock({ $0.take() }) else {
-        preconditionFailure("a thread is handed one ring")
-      }
+      guard let ring = handover.take() else { return }
       var loop = IOUringLoop(shard, ring)
       loop.run()
+    }
+    handover.answered.wait()
+    if let failure = handover.failure.withLock({ $0 }) {
+      thread.join()
+      throw failure
     }
     return (shard, thread)
   }
@@ -93,7 +114,6 @@ public final class IOUringDevice: InstrumentedDevice {
   public func close() {
     life.end {
       for shard in shards { shard.beginClosing() }
-      return false
     }
   }
 

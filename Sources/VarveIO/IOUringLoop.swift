@@ -24,11 +24,10 @@ import Synchronization
   private var isWakeArmed = false
   private var nextScanNanoseconds: UInt64
 
-  /// On the thread that is to run it.
+  /// On the thread that is to run it, and has enabled the ring.
   init(_ shard: IOUringShard, _ ring: consuming IOUring) {
     self.shard = shard
     self.ring = ring
-    self.ring.enable()
     slots = IOUringSlots(capacity: shard.options.queueDepth)
     unsafe completions = .allocate(capacity: Self.completionCapacity)
     unsafe completions.initialize(repeating: varve_uring_completion())

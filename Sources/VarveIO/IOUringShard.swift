@@ -54,7 +54,8 @@ final class IOUringShard: Sendable {
     var acceptedCount = 0
     let (refusal, isToWake) = queue.withLock { queue in
       if queue.isClosed { return (ESHUTDOWN, false) }
-      let room = DeviceOptions.maximumQueuedCount - queue.requests.count
+      // What is continued goes ahead of the others, also into a full queue.
+      let room = max(0, DeviceOptions.maximumQueuedCount - queue.requests.count)
       for request in requests.prefix(room) { queue.requests.append(request) }
       acceptedCount = min(room, requests.count)
       return (EAGAIN, acceptedCount > 0 && isAsleep.exchange(false, ordering: .relaxed))

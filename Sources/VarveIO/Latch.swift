@@ -5,6 +5,9 @@ final class Latch: @unchecked Sendable {
   private let monitor = Monitor()
   private var isOpen = false
 
+  /// Whether nobody has to wait any more.
+  var isPassable: Bool { monitor.withLock { isOpen } }
+
   func open() {
     monitor.withLock {
       isOpen = true

@@ -8,6 +8,8 @@ final class SharedFile: Sendable {
   let byteCount: UInt64
   let isWritable: Bool
   private let file: Mutex<DirectFile?>
+  /// Threads and groups of threads that may use the descriptor: the device's own are one.
+  private let userCount = Atomic<Int>(1)
 
   init(_ file: consuming DirectFile) {
     descriptor = file.descriptorNumber
@@ -15,6 +17,14 @@ final class SharedFile: Sendable {
     byteCount = file.byteCount
     isWritable = file.access == .readWrite
     self.file = Mutex(consume file)
+  }
+
+  /// Counts the thread of a loop, which may use the descriptor after the device's own have ended.
+  func addUser() { userCount.wrappingAdd(1, ordering: .relaxed) }
+
+  /// The last one closes the file.
+  func removeUser() {
+    if userCount.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0 { close() }
   }
 
   /// Closes the descriptor and gives up the locks. Idempotent.

@@ -61,7 +61,6 @@ public final class ThreadPoolDevice: InstrumentedDevice {
   public func close() {
     life.end {
       pool.close()
-      return false
     }
   }
 

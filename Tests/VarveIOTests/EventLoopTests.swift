@@ -72,6 +72,20 @@ import Testing
     }
   }
 
+  /// What the kernel refuses is announced, too.
+  @Test func refusalsAreAnnounced() throws {
+    let buffer = Buffer(4096)
+    let page = UnsafeMutableRawBufferPointer(start: buffer.base, count: 4096)
+    var queue = try AIOQueue(requestCapacity: 2, signalsEvent: true)
+    try queue.prepare(.read(-1, into: page, at: 0), cookie: 7)
+    _ = try queue.submit()
+    var wait = pollfd(fd: queue.eventDescriptor, events: Int16(POLLIN), revents: 0)
+    #expect(poll(&wait, 1, 0) == 1)
+    var errorNumbers: [Int32] = []
+    _ = try queue.reap(minimumCount: 0, maximumCount: 8) { errorNumbers.append($0.errorNumber) }
+    #expect(errorNumbers == [EBADF])
+  }
+
   /// Completions that one call does not take leave the event readable.
   @Test func whatIsLeftIsAnnouncedAgain() throws {
     try AIOQueueTests.withFile { descriptor in

@@ -1,3 +1,4 @@
+import CVarveAIO
 import Glibc
 import Synchronization
 import Testing
@@ -155,8 +156,94 @@ import Testing
         }
         await task.value
       }
-      #expect(device.statistics.readCount == 50)
+      #expect(device.statistics.readCount == 50 && device.statistics.inFlightCount == 0)
     }
+  }
+
+  /// Tasks on two loops close the device at the same time; once their threads are through, the
+  /// file can be opened again, though device and executor are still there.
+  @Test func loopsCloseTheDeviceTogether() async throws {
+    let folder = try TestFolder()
+    let file = try DirectFile.create(folder.file(), options: CreateOptions(byteCount: 65536))
+    let device = try Devices.start(file, engine: .linuxAIO).device
+    let executor = try device.makeExecutor(threadCount: 2, onStall: { _ in })
+    await withTaskGroup(of: Void.self) { group in
+      for _ in 0..<2 { group.addTask(executorPreference: executor) { device.close() } }
+    }
+    let limit = ContinuousClock.now + .seconds(60)
+    while true {
+      do {
+        try DirectFile.open(folder.file()).close()
+        break
+      } catch {
+        try #require(error.code == .inUse && ContinuousClock.now < limit)
+      }
+      await Task.yield()
+    }
+    device.close()
+    #expect(executor.threadCount == 2)
+  }
+
+  /// A request that is refused by the kernel and submits itself again from `complete`.
+  private final class Stubborn: IORequest, @unchecked Sendable {
+    let device: any BlockDevice
+    let completions = Atomic<Int>(0)
+
+    init(_ device: any BlockDevice, _ buffer: Buffer) {
+      self.device = device
+      super.init(operation: .read, memory: buffer.base, byteCount: 4096)
+    }
+
+    override func complete(_ error: IOError?) {
+      #expect(error?.errorNumber == EBADF)
+      guard completions.wrappingAdd(1, ordering: .relaxed).newValue < 3 else { return }
+      device.submit(self)
+    }
+  }
+
+  /// Requests that come back while their group is being submitted are submitted once each time.
+  @Test(arguments: [1, 3, 4, 5, 9]) func refusedRequestsMayBeSubmittedAgain(
+    count: Int
+  ) async throws {
+    let folder = try TestFolder()
+    let file = try DirectFile.create(folder.file(), options: CreateOptions(byteCount: 65536))
+    let number = file.descriptorNumber
+    let device = try AIODevice(file)
+    let useless = open(folder.path, 0o10000000 /* O_PATH */)
+    #expect(useless >= 0 && dup2(useless, number) == number)
+    close(useless)
+    let executor = try device.makeExecutor(threadCount: 1, onStall: { _ in })
+    let buffer = Buffer(4096)
+    let requests = (0..<count).map { _ in Stubborn(device, buffer) }
+    await Task(executorPreference: executor) {
+      for request in requests { device.submit(request) }
+      await IOExecutor.yield()
+    }.value
+    #expect(requests.allSatisfy { $0.completions.load(ordering: .relaxed) == 3 })
+    #expect(device.statistics.failureCount == UInt64(3 * count))
+    device.close()
+  }
+
+  /// A signal that came after the poll was armed ends the wait, which clears nothing by itself: it
+  /// would take away the word of a job that came while the thread went to sleep.
+  @Test func signalsBeforeAWaitAreNotLost() throws {
+    let folder = try TestFolder()
+    let file = SharedFile(
+      try DirectFile.create(folder.file(), options: CreateOptions(byteCount: 65536)))
+    let context = try AIOContext(requestCapacity: 9)
+    let shard = AIOShard(
+      submitter: context.submitter(), wakeEvent: varve_event_create(), file: file,
+      options: DeviceOptions(queueDepth: 8))
+    var reaper = AIOReaper(shard, context)
+    for _ in 0..<3 {
+      reaper.arm()
+      shard.wake()
+      _ = reaper.pass(mayWait: true)
+      let isWakeArmed = reaper.isWakeArmed
+      #expect(!isWakeArmed, "the wait ended by its time")
+    }
+    shard.beginClosing()
+    repeat { reaper.arm() } while reaper.pass(mayWait: true)
   }
 
   /// Answers from memory do not keep the others of the loop from their turn.

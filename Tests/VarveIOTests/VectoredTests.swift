@@ -76,6 +76,40 @@ import VarveTesting
     }
   }
 
+  @Test(arguments: DeviceConformanceTests.engines)
+  func sumsThatDoNotFitAreRefused(_ engine: DeviceEngine) async throws {
+    try await DeviceConformanceTests.withDevice(engine) { device in
+      let buffer = Buffer(4096)
+      let huge = IOSegment(memory: buffer.base, byteCount: Int.max & ~511)
+      let request = TestRequest(operation: .write)
+      request.setSegments([huge, huge, huge])
+      device.submit(request)
+      #expect(await request.result()?.errorNumber == EINVAL)
+      let flush = TestRequest(operation: .flush, byteCount: -1)
+      device.submit(flush)
+      #expect(await flush.result()?.errorNumber == EINVAL)
+    }
+  }
+
+  /// A request that is used again for a flush flushes, whatever memory it has left.
+  @Test(arguments: DeviceConformanceTests.engines)
+  func aFlushWritesNothing(_ engine: DeviceEngine) async throws {
+    try await DeviceConformanceTests.withDevice(engine) { device in
+      let (source, target) = (Buffer(4096, filledWith: 1), Buffer(4096))
+      let request = TestRequest(operation: .write)
+      request.setSegments(pieces(source, [1, 2]))
+      device.submit(request)
+      #expect(await request.result() == nil)
+      memset(source.base, 2, 4096)
+      request.operation = .flush
+      device.submit(request)
+      #expect(await request.result() == nil)
+      #expect(await device.perform(.read, target, byteCount: 1536) == nil)
+      #expect(target.isFilled(with: 1, byteCount: 1536))
+      #expect(device.statistics.flushCount == 1)
+    }
+  }
+
   /// A transfer that ends inside a piece goes on there.
   @Test func aShortTransferGoesOnInsideAPiece() {
     let buffer = Buffer(65536)

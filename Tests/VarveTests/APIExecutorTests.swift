@@ -57,8 +57,12 @@ import VarveTesting
     }
   }
 
+  enum Answer: CaseIterable {
+    case hit, absent, many
+  }
+
   /// A task that finds all in memory gives way to the others of its thread.
-  @Test func hitsGiveWay() async throws {
+  @Test(arguments: Answer.allCases) func answersGiveWay(_ answer: Answer) async throws {
     var options = StoreOptions(memoryBudget: 16 << 20)
     options.executorThreadCount = 1
     let store = try await Store.open(device: try await API.formatted(), options: options)
@@ -66,7 +70,13 @@ import VarveTesting
     let isDone = StopFlag()
     await withTaskGroup(of: Void.self) { group in
       group.addTask(executorPreference: store.executor) {
-        while !isDone.isSet { _ = try? await store.get("hit") }
+        while !isDone.isSet {
+          switch answer {
+          case .hit: _ = try? await store.get("hit")
+          case .absent: _ = try? await store.get("absent")
+          case .many: _ = try? await store.multiGet([API.bytes("hit"), API.bytes("absent")])
+          }
+        }
       }
       group.addTask(executorPreference: store.executor) {
         for number in 0..<5 { _ = try? await store.put("\(number)", "value") }
