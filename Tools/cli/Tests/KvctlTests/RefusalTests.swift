@@ -159,6 +159,7 @@ import Testing
     "What comes with later versions is absent, and 64 says so",
     arguments: [
       ["compact", "s"], ["check", "s"], ["resize", "s"], ["segments", "s"], ["inspect", "s"],
+      ["explain", "s", "k"], ["scan", "s"], ["backup", "s"], ["restore", "s"],
       ["put", "s", "k", "v", "--ttl", "5"], ["stat", "s", "--watch"],
       ["stat", "s", "--prometheus"],
       ["get", "s", "k", "--engine", "posix"], ["recover", "s", "--accept-loss"], ["nonsense"],
