@@ -144,6 +144,8 @@ import VarveIO
       try await store.put(Array("f\(number)".utf8), filler)
     }
     try await store.sync()
+    // Sealing comes a moment later.
+    await API.until { store.core.log.finishedSegments.isEmpty }
     let copy = device.copy(delivery: .inline)
     let expected = try await Harness.contents(store)
     try await store.close()
