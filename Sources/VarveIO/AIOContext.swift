@@ -56,8 +56,9 @@ import Glibc
     let cause = "cannot set up an AIO context for \(requestCapacity) requests: "
     switch errorNumber {
     case EAGAIN:
-      let used = KernelText.read("/proc/sys/fs/aio-nr")
-      let limit = KernelText.read("/proc/sys/fs/aio-max-nr")
+      let headroom = AIOHeadroom.current()
+      let used = headroom.map { "\($0.usedCount)" } ?? "?"
+      let limit = headroom.map { "\($0.maximumCount)" } ?? "?"
       return DeviceError(
         .resource, path: "", errorNumber: errorNumber,
         message: cause + "the system has no AIO requests left (fs.aio-nr \(used) of"

@@ -30,24 +30,15 @@ public final class AIODevice: InstrumentedDevice {
     var options = options
     options.queueDepth = min(max(options.queueDepth, 1), DeviceOptions.maximumQueueDepth)
     let contextCount = min(max(options.contextCount, 1), DeviceOptions.maximumContextCount)
-    var shards: [AIOShard] = []
-    var threads: [DeviceThread] = []
-    do throws(DeviceError) {
-      for index in 0..<contextCount {
-        let (shard, thread) = try Self.startShard(index, file: file, options: options)
-        shards.append(shard)
-        threads.append(thread)
-      }
-    } catch {
-      for shard in shards { shard.beginClosing() }
-      for thread in threads { thread.join() }
-      throw DeviceError(
-        error.code, path: file.path, errorNumber: error.errorNumber, message: error.message)
+    let started = try DeviceLife.startThreads(contextCount, of: file) { index throws(DeviceError) in
+      try Self.startShard(index, file: file, options: options)
+    } undo: {
+      $0.beginClosing()
     }
     byteCount = file.byteCount
     self.options = options
-    self.shards = shards
-    life = DeviceLife(file: file, threads: threads)
+    shards = started.parts
+    life = DeviceLife(file: file, threads: started.threads)
   }
 
   deinit { close() }

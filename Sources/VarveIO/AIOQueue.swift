@@ -148,8 +148,8 @@ import Glibc
     if eventDescriptor >= 0 { unsafe io_set_eventfd(block, eventDescriptor) }
     unsafe cookies[index] = cookie
     unsafe generations[index] &+= 1
-    let name = unsafe UInt(generations[index]) << 32 | UInt(index)
-    unsafe block.pointee.data = UnsafeMutableRawPointer(bitPattern: name)
+    let name = unsafe SlotCookie(index: index, generation: generations[index])
+    unsafe block.pointee.data = UnsafeMutableRawPointer(bitPattern: UInt(name.bits))
     unsafe prepared[preparedRange.upperBound] = block
     preparedRange = preparedRange.lowerBound..<preparedRange.upperBound + 1
   }
@@ -242,14 +242,11 @@ import Glibc
   }
 
   private mutating func finish(_ event: io_event) -> AIOCompletion {
-    let name = unsafe UInt64(UInt(bitPattern: event.data))
-    let (index, generation) = (Int(name & 0xffff_ffff), UInt32(name >> 32))
-    guard index < requestCapacity, generation % 2 == 1, unsafe event.obj == blocks + index,
-      unsafe generations[index] == generation
-    else {
-      // The kernel completed what nobody submitted: whose memory it wrote to cannot be known.
-      fatalError("completion of an unknown or finished request: cookie \(name)")
-    }
+    let name = unsafe SlotCookie(bits: UInt64(UInt(bitPattern: event.data)))
+    let index = name.index
+    guard name.isPlausible(in: requestCapacity), unsafe event.obj == blocks + index,
+      unsafe generations[index] == name.generation
+    else { KernelBreach.unknownCompletion(name) }
     release(index)
     inFlightCount -= 1
     // libaio declares both results unsigned; the kernel means them signed.

@@ -18,6 +18,27 @@ struct DeviceLife: ~Copyable, Sendable {
     self.threads = Mutex(threads)
   }
 
+  /// Starts the threads of a device, all or none. `undo` has those end that have started.
+  static func startThreads<Part>(
+    _ count: Int, of file: SharedFile,
+    _ start: (Int) throws(DeviceError) -> (Part, DeviceThread), undo: (Part) -> Void
+  ) throws(DeviceError) -> (parts: [Part], threads: [DeviceThread]) {
+    var (parts, threads): ([Part], [DeviceThread]) = ([], [])
+    do throws(DeviceError) {
+      for index in 0..<count {
+        let (part, thread) = try start(index)
+        parts.append(part)
+        threads.append(thread)
+      }
+      return (parts, threads)
+    } catch {
+      parts.forEach(undo)
+      for thread in threads { thread.join() }
+      throw DeviceError(
+        error.code, path: file.path, errorNumber: error.errorNumber, message: error.message)
+    }
+  }
+
   /// Whether the device has been closed, or is about to be.
   var isClosing: Bool { isClosingFlag.load(ordering: .relaxed) }
 

@@ -71,10 +71,11 @@ public final class IOExecutor: TaskExecutor {
     threads = Mutex([])
     // SAFETY: a task that prefers this executor keeps it alive until its last job has run.
     let executor = unsafe asUnownedTaskExecutor()
+    let identifier = ObjectIdentifier(self)
     for (index, part) in parts.enumerated() {
       let (loop, handover) = (part.loop, part.handover)
       let thread = try DeviceThread(name: "varve-loop-\(index)") {
-        unsafe loop.run(executor, handover.context.withLock { $0.take() })
+        unsafe loop.run(executor, identifier, handover.context.withLock { $0.take() })
       }
       threads.withLock { $0.append(thread) }
     }
@@ -103,7 +104,7 @@ public final class IOExecutor: TaskExecutor {
   /// Runs a job on one of the threads: on this one, if it is one of them.
   public func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
-    if let loop = IOLoop.current, loops.contains(where: { $0 === loop }) {
+    if let loop = IOLoop.current, loop.executor == ObjectIdentifier(self) {
       return loop.appendLocally(job)
     }
     let turn = nextLoop.wrappingAdd(1, ordering: .relaxed).oldValue

@@ -27,6 +27,8 @@ import Synchronization
   private let onStall: @Sendable (UInt64) -> Void
   let stallCount = Atomic<UInt64>(0)
 
+  /// The executor of which the loop is a part, while its thread runs.
+  private(set) var executor: ObjectIdentifier?
   private var jobs: [UnownedJob] = []
   private var nextJob = 0
   private var staged: [IORequest] = []
@@ -122,8 +124,13 @@ import Synchronization
     await unsafe withUnsafeContinuation { unsafe yielded.append($0) }
   }
 
-  /// The body of the thread. `executor` names the executor of which the loop is a part.
-  func run(_ executor: UnownedTaskExecutor, _ context: consuming AIOContext?) {
+  /// The body of the thread. `executor` and `identifier` name the executor of which the loop is a
+  /// part.
+  func run(
+    _ executor: UnownedTaskExecutor, _ identifier: ObjectIdentifier,
+    _ context: consuming AIOContext?
+  ) {
+    self.executor = identifier
     unsafe varve_set_current_loop(Unmanaged.passUnretained(self).toOpaque())
     defer { varve_set_current_loop(nil) }
     if let context, let shard {

@@ -62,8 +62,7 @@ extension IORequest {
       return .done
     }
     guard result <= submittedByteCount else {
-      // The kernel wrote beyond what was lent to it: nothing in memory can be trusted any more.
-      fatalError("the kernel transferred \(result) of \(submittedByteCount) bytes")
+      KernelBreach.overrun(transferredByteCount: result, askedByteCount: submittedByteCount)
     }
     if result == remainingByteCount {
       transferredByteCount = byteCount

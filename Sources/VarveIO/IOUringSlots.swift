@@ -62,7 +62,7 @@ import Synchronization
     unsafe slots[index].mark.begin(request, nanoseconds: nanoseconds)
     var description = unsafe varve_uring_request()
     unsafe description.descriptor = descriptor
-    unsafe description.cookie = UInt64(generation) << 32 | UInt64(index)
+    unsafe description.cookie = SlotCookie(index: index, generation: generation).bits
     unsafe describe(request, index, &description)
     return unsafe description
   }
@@ -89,15 +89,11 @@ import Synchronization
 
   /// The slot that a completion is for. Fatal for one that no armed slot waits for.
   func index(of completion: varve_uring_completion) -> Int {
-    let (index, generation) = (
-      Int(completion.cookie & 0xffff_ffff), UInt32(completion.cookie >> 32)
-    )
-    guard index < capacity, generation % 2 == 1, unsafe slots[index].generation == generation
-    else {
-      // The kernel completed what nobody submitted: whose memory it wrote to cannot be known.
-      fatalError("completion of an unknown or finished request: cookie \(completion.cookie)")
-    }
-    return index
+    let cookie = SlotCookie(bits: completion.cookie)
+    guard cookie.isPlausible(in: capacity),
+      unsafe slots[cookie.index].generation == cookie.generation
+    else { KernelBreach.unknownCompletion(cookie) }
+    return cookie.index
   }
 
   /// Ends the use of an armed slot and hands the request back.

@@ -147,7 +147,8 @@ struct SlotClaim {
     unsafe slots[index].request = request
     let generation = unsafe slots[index].generation.load(ordering: .relaxed) &+ 1
     precondition(generation % 2 == 1, "a slot was armed twice")
-    unsafe block.pointee.data = cookie(index, generation)
+    let cookie = SlotCookie(index: index, generation: generation)
+    unsafe block.pointee.data = UnsafeMutableRawPointer(bitPattern: UInt(cookie.bits))
     unsafe slots[index].generation.store(generation, ordering: .releasing)
     return unsafe block
   }
@@ -208,19 +209,11 @@ struct SlotClaim {
 
   /// The slot that an event completes. Fatal for an event that no armed slot waits for.
   borrowing func index(of event: io_event) -> Int {
-    let bits = unsafe UInt64(UInt(bitPattern: event.data))
-    let (index, generation) = (Int(bits & 0xffff_ffff), UInt32(bits >> 32))
-    guard index < capacity, generation % 2 == 1, unsafe event.obj == controlBlocks + index,
-      unsafe slots[index].generation.load(ordering: .acquiring) == generation
-    else {
-      // The kernel completed what nobody submitted: whose memory it wrote to cannot be known.
-      fatalError("completion of an unknown or finished request: cookie \(bits)")
-    }
-    return index
-  }
-
-  private borrowing func cookie(_ index: Int, _ generation: UInt32) -> UnsafeMutableRawPointer? {
-    unsafe UnsafeMutableRawPointer(bitPattern: UInt(generation) << 32 | UInt(index))
+    let cookie = unsafe SlotCookie(bits: UInt64(UInt(bitPattern: event.data)))
+    guard cookie.isPlausible(in: capacity), unsafe event.obj == controlBlocks + cookie.index,
+      unsafe slots[cookie.index].generation.load(ordering: .acquiring) == cookie.generation
+    else { KernelBreach.unknownCompletion(cookie) }
+    return cookie.index
   }
 
   /// What to report of a slot, if it has been armed for longer than `limitNanoseconds`; once.

@@ -28,22 +28,20 @@ public final class ThreadPoolDevice: InstrumentedDevice {
     }
     let threadCount = min(max(options.threadCount, 1), DeviceOptions.maximumThreadCount)
     let pool = Pool(file, options, threadCount: threadCount, closeEvent: event)
-    var threads: [DeviceThread] = []
-    do throws(DeviceError) {
-      for index in 0..<threadCount {
-        let worker = pool.workers[index]
-        threads.append(try DeviceThread(name: "varve-io-\(index)") { pool.work(worker) })
+    // The last of them looks for requests that hang.
+    let started = try DeviceLife.startThreads(threadCount + 1, of: file) {
+      index throws(DeviceError) in
+      guard index < threadCount else {
+        return ((), try DeviceThread(name: "varve-io-watch") { pool.watch() })
       }
-      threads.append(try DeviceThread(name: "varve-io-watch") { pool.watch() })
-    } catch {
+      let worker = pool.workers[index]
+      return ((), try DeviceThread(name: "varve-io-\(index)") { pool.work(worker) })
+    } undo: { _ in
       pool.close()
-      for thread in threads { thread.join() }
-      throw DeviceError(
-        error.code, path: file.path, errorNumber: error.errorNumber, message: error.message)
     }
     byteCount = file.byteCount
     self.pool = pool
-    life = DeviceLife(file: file, threads: threads)
+    life = DeviceLife(file: file, threads: started.threads)
   }
 
   deinit { close() }
