@@ -4,7 +4,7 @@ import VarveIO
 import VarveTesting
 
 /// What each level waits for, what is compressed, and how writers are held back.
-@Suite(.timeLimit(.minutes(2))) struct APIDurabilityTests {
+@Suite(.timeLimit(.minutes(10))) struct APIDurabilityTests {
   private func opened(_ options: StoreOptions = TestingStore.options) async throws -> (
     Store, HoldingDevice
   ) {

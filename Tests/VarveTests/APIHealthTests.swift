@@ -8,7 +8,7 @@ import VarveTesting
 @testable import class Varve.SlowRequestRelay
 
 /// What a store says of itself: its health, at any moment, and the events that led there.
-@Suite(.timeLimit(.minutes(2))) struct APIHealthTests {
+@Suite(.timeLimit(.minutes(10))) struct APIHealthTests {
   private func simulated(
     byteCount: UInt64 = 4 << 20, options: StoreOptions = TestingStore.options
   ) async throws -> (Store, SimulatedDevice) {

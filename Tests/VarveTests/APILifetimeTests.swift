@@ -5,7 +5,7 @@ import VarveIO
 import VarveTesting
 
 /// From create to close: locks, what closing finishes, and stores that are not closed.
-@Suite(.timeLimit(.minutes(2))) struct APILifetimeTests {
+@Suite(.timeLimit(.minutes(10))) struct APILifetimeTests {
   private var options: StoreOptions { TestingStore.options }
 
   @Test func closingTwiceAndAtOnce() async throws {

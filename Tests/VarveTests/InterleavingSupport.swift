@@ -11,7 +11,7 @@ extension InterleavingSuite {
     Array(text.utf8) + [UInt8](repeating: 7, count: max(0, byteCount - text.utf8.count))
   }
 
-  func until(_ seconds: Double = 10, _ condition: () -> Bool) async -> Bool {
+  func until(_ seconds: Double = 60, _ condition: () -> Bool) async -> Bool {
     for _ in 0..<Int(seconds * 500) {
       if condition() { return true }
       try? await Task.sleep(nanoseconds: 2_000_000)

@@ -114,7 +114,7 @@ import VarveIO
     // Until the segment made ready is the last one of the device: the one after it comes first.
     for _ in 0..<300 {
       try await store.put(bytes("hot"), bytes("h", 11000))
-      _ = await until(1) { next() != nil }
+      _ = await until { next() != nil }
       if next() == last { break }
     }
     #expect(next() == last)
@@ -209,7 +209,7 @@ import VarveIO
     }
     try await Task.sleep(nanoseconds: UInt64(round) * 1_000_000 + 200_000)
     try? await store.close()
-    let isDone = await until(5) { left.value == 0 }
+    let isDone = await until { left.value == 0 }
     #expect(isDone, "\(left.value) writers never return after close()")
   }
 
@@ -261,7 +261,7 @@ import VarveIO
     for number in 0..<count { batch.delete(bytes("k\(number)")) }
     _ = try await store.write(batch, durability: .written)
     var failure: String?
-    for _ in 0..<100 {
+    for _ in 0..<3000 {
       do {
         try await store.put(bytes("new"), bytes("v", 11000))
         failure = nil

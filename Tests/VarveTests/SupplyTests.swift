@@ -42,7 +42,7 @@ import VarveIO
   }
 
   /// Tasks of the host that never suspend may hold every thread of the cooperative pool.
-  @Test(.timeLimit(.minutes(2))) func maintenanceNeedsNoThreadOfThePool() async throws {
+  @Test(.timeLimit(.minutes(10))) func maintenanceNeedsNoThreadOfThePool() async throws {
     let (store, _) = try await openStore()
     let writerThread = try WorkerThread(name: "writer")
     let doneCount = SharedCount()

@@ -58,6 +58,8 @@ final class Frame: IORequest, @unchecked Sendable {
   var superseded: [RecordLocation] = []
   var writtenWaiters: [WriteWaiter] = []
   var durableWaiters: [WriteWaiter] = []
+  /// Whether somebody waits for the frame to be written or durable.
+  var hasWaiters: Bool { !(writtenWaiters.isEmpty && durableWaiters.isEmpty) }
   /// Whether somebody waited for the frame when it was submitted.
   var isCommit = false
   private let log: LogAppender

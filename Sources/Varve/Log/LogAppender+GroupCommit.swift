@@ -60,8 +60,7 @@ extension LogAppender {
   /// Decides what goes to the device now.
   func pump(_ state: inout LogState, _ actions: inout LogActions) {
     guard case .running = state.mode else { return }
-    if let frame = state.openFrame,
-      !(frame.durableWaiters.isEmpty && frame.writtenWaiters.isEmpty),
+    if let frame = state.openFrame, frame.hasWaiters,
       !state.hasCommitInFlight || frame.pageCount * 2 >= LogAppender.framePageCount
     {
       closeOpenFrame(&state)
@@ -82,7 +81,7 @@ extension LogAppender {
     for frame in state.frames[state.writtenCount...] where frame.state == .closed {
       guard state.submittedCount < LogAppender.maximumSubmittedCount else { break }
       frame.state = .submitted
-      frame.isCommit = !(frame.durableWaiters.isEmpty && frame.writtenWaiters.isEmpty)
+      frame.isCommit = frame.hasWaiters
       state.closedCount -= 1
       state.submittedCount += 1
       if frame.isCommit { state.submittedCommitCount += 1 }

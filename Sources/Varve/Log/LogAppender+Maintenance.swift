@@ -182,10 +182,10 @@ extension LogAppender {
   /// Writes out what an idle log holds, or the watermark frame that witnesses its last commit.
   func quiet(ifActivityCountIs count: UInt64) {
     withLog { state, actions in
-      guard case .running = state.mode, state.activityCount == count else { return }
+      guard state.activityCount == count, state.hasQuietWork else { return }
       if state.openFrame != nil {
         closeOpenFrame(&state)
-      } else if state.hasQuietWork {
+      } else {
         writeWatermark(&state, &actions)
       }
     }

@@ -90,10 +90,11 @@ struct LogState {
   var hasCommitInFlight: Bool { flushCovers != nil || submittedCommitCount > 0 }
 
   /// Whether an idle log would have something to write: buffered records, or the watermark that
-  /// witnesses the last commit.
+  /// witnesses the last commit. A group that gathers behind a commit goes when that ends, however
+  /// slowly it gathers.
   var hasQuietWork: Bool {
     guard case .running = mode else { return false }
-    if let openFrame { return openFrame.recordCount > 0 }
+    if let openFrame { return openFrame.recordCount > 0 && !openFrame.hasWaiters }
     return frames.isEmpty && durableSequence > watermarkWritten && current != nil
   }
 }

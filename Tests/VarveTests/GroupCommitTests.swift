@@ -1,0 +1,32 @@
+import Testing
+import VarveIO
+
+@testable import Varve
+@testable import VarveTesting
+
+/// How writers gather into frames.
+@Suite struct GroupCommitTests {
+  /// Writers that come one by one while a flush is in flight share a frame, also where the log
+  /// looks idle between any two of them.
+  @Test func aGroupGathersThroughIdleTicks() async throws {
+    let medium = RAMDevice(image: try await Harness.formatted(), delivery: .inline)
+    let device = HoldingDevice(medium)
+    let store = try await Harness.open(device)
+    let log = store.core.log
+    try await store.put("first", "1")
+    await API.until { !log.hasQuietWork }
+    device.hold([.flush])
+    let before = store.statistics
+    var puts: [Task<UInt64, any Error>] = []
+    for number in 1...8 {
+      puts.append(Task { try await store.put("k\(number)", "value \(number)") })
+      await API.until { store.statistics.lastSequence == before.lastSequence + UInt64(number) }
+      log.quiet(ifActivityCountIs: log.activityCount)
+    }
+    #expect(store.statistics.frameCount == before.frameCount + 1)
+    device.release()
+    for put in puts { _ = try await put.value }
+    #expect(store.statistics.flushCount == before.flushCount + 2)
+    try await store.close()
+  }
+}
