@@ -210,7 +210,8 @@ extension StoreCore {
       shardCount: 64)
     let reader = RecordReader(
       device: device, superblock: superblock, segments: recovered.segments,
-      counters: log.counters, noteDeadSegment: { log.noteDeadSegment() })
+      counters: log.counters, memory: ReadMemory(byteLimit: plan.readByteLimit),
+      noteDeadSegment: { log.noteDeadSegment() })
     let index = recovered.index
     let maintenance = thread.map { thread in
       Maintenance(

@@ -37,15 +37,25 @@ extension StoreCore {
     }
   }
 
+  /// The current record of a key, or nil.
   func fetch(hash: KeyHash, key: RawSpan) async throws(StoreError) -> CachedRecord? {
-    try await fetch(.key(hash), key: key)
-  }
-
-  /// The current record of a target, or nil.
-  func fetch(_ target: Target, key: RawSpan?) async throws(StoreError) -> CachedRecord? {
     try requireOpen()
     counters.add(counters.gets)
-    var lookup = Lookup(target: target)
+    var lookup = Lookup(target: .key(hash))
+    return try await search(&lookup, key: key)
+  }
+
+  /// A lookup under way.
+  struct Lookup {
+    let target: Target
+    /// Where the last attempt found something wrong: wrong twice at one place is damage.
+    var suspectLocation = RecordLocation.none
+    /// The turn at the memory for reads that a wait has brought.
+    var turn: ReadMemory.Turn?
+  }
+
+  /// Looks until the record is found, or found absent.
+  func search(_ lookup: inout Lookup, key: RawSpan?) async throws(StoreError) -> CachedRecord? {
     while true {
       switch try step(&lookup, key: key) {
       case .found(let record):
@@ -55,6 +65,9 @@ extension StoreCore {
         if IOExecutor.isYieldDue() { await IOExecutor.yield() }
         return nil
       case .moved: continue
+      case .noRoom(let pageCount):
+        let hasTurn = await reader.memory.wait(pageCount: pageCount, &lookup.turn)
+        guard hasTurn else { throw .cancelledTask }
       case .read(let read, let mustSubmit):
         if mustSubmit { device.submit(read) }
         if let record = try take(await read.wait(), read, &lookup, key: key) { return record }
@@ -62,25 +75,27 @@ extension StoreCore {
     }
   }
 
-  /// A lookup under way.
-  struct Lookup {
-    let target: Target
-    /// Where the last attempt found something wrong: wrong twice at one place is damage.
-    var suspectLocation = RecordLocation.none
-  }
-
   enum Step {
     case found(CachedRecord)
     case absent
     case moved
+    case noRoom(pageCount: Int)
     case read(RecordRead, mustSubmit: Bool)
   }
 
   /// Everything that needs no device.
   func step(_ lookup: inout Lookup, key: RawSpan?) throws(StoreError) -> Step {
+    var keepsTurn = false
+    defer {
+      if lookup.turn != nil, !keepsTurn {
+        lookup.turn = nil
+        reader.memory.pass()
+      }
+    }
     let location = locate(lookup.target)
     guard location != .none, !location.isTombstone else {
-      try requireUnsuspicious(sequence: nil)
+      // In an iteration a tombstone is no reason for suspicion: the key is simply not there.
+      if case .key = lookup.target { try requireUnsuspicious(sequence: nil) }
       return .absent
     }
     guard let segment = geometry.segment(containing: location.page) else {
@@ -98,11 +113,15 @@ extension StoreCore {
       return try accept(record, at: location, key: key, &lookup).map { .found($0) } ?? .moved
     }
     let target = lookup.target
-    guard
-      let (read, mustSubmit) = reader.read(
-        at: location, isStillCurrent: { locate(target) == location })
-    else { return .moved }
-    return .read(read, mustSubmit: mustSubmit)
+    switch reader.read(
+      at: location, lookup.turn, isStillCurrent: { locate(target) == location })
+    {
+    case .moved: return .moved
+    case .noRoom(let pageCount):
+      keepsTurn = true
+      return .noRoom(pageCount: pageCount)
+    case .read(let read, let mustSubmit): return .read(read, mustSubmit: mustSubmit)
+    }
   }
 
   private func buffered(_ location: RecordLocation) throws(StoreError) -> CachedRecord? {
@@ -208,123 +227,6 @@ extension StoreCore {
       .corrupt,
       "the page that holds \(owner) is damaged; other keys are unaffected. Writing or deleting "
         + "the key heals it", byteOffset: byteOffset)
-  }
-
-  /// The values of many keys: every read that is needed is in flight before the first is awaited.
-  func multiGet(_ keys: [[UInt8]]) async throws(StoreError) -> [VersionedValue?] {
-    try requireOpen()
-    var results = [VersionedValue?](repeating: nil, count: keys.count)
-    var start = 0
-    while start < keys.count {
-      let end = min(start + StoreCore.multiGetReadCount, keys.count)
-      try await multiGet(keys, start..<end, into: &results)
-      start = end
-    }
-    return results
-  }
-
-  /// Reads in flight for one multi-get.
-  static let multiGetReadCount = 256
-
-  private func multiGet(
-    _ keys: [[UInt8]], _ range: Range<Int>, into results: inout [VersionedValue?]
-  ) async throws(StoreError) {
-    var pending: [(index: Int, lookup: Lookup, read: RecordRead)] = []
-    var submissions: [IORequest] = []
-    var failure: StoreError?
-    var isYieldDue = false
-    for index in range {
-      if IOExecutor.isYieldDue() { isYieldDue = true }
-      let key = keys[index]
-      // SAFETY: the bytes of an array of bytes have no padding.
-      var lookup = Lookup(target: .key(unsafe KeyHash(of: key.span.bytes, keyedBy: hashKey)))
-      counters.add(counters.gets)
-      do throws(StoreError) {
-        search: while true {
-          switch unsafe try step(&lookup, key: key.span.bytes) {
-          case .found(let record):
-            results[index] = record.versionedValue
-            break search
-          case .absent: break search
-          case .moved: continue
-          case .read(let read, let mustSubmit):
-            if mustSubmit { submissions.append(read) }
-            pending.append((index, lookup, read))
-            break search
-          }
-        }
-      } catch {
-        failure = failure ?? error
-      }
-    }
-    device.submit(contentsOf: submissions)
-    if isYieldDue { await IOExecutor.yield() }
-    for item in pending {
-      var lookup = item.lookup
-      let key = keys[item.index]
-      do throws(StoreError) {
-        let result = await item.read.wait()
-        let first = unsafe try take(result, item.read, &lookup, key: key.span.bytes)
-        // It moved or has to be read again: the slow way.
-        let record =
-          if let first { first } else {
-            unsafe try await fetch(lookup.target, key: key.span.bytes)
-          }
-        results[item.index] = record?.versionedValue
-      } catch {
-        failure = failure ?? error
-      }
-    }
-    if let failure { throw failure }
-  }
-
-  /// The records under some fingerprints of a shard, for iteration: each a success or a failure of
-  /// its own, so that a damaged one does not hide the others.
-  func read(
-    fingerprints: [UInt64], inShard shard: Int
-  ) async -> [Result<Record, StoreError>] {
-    var pending: [(lookup: Lookup, read: RecordRead)] = []
-    var submissions: [IORequest] = []
-    var results: [Result<Record, StoreError>] = []
-    for fingerprint in fingerprints {
-      var lookup = Lookup(target: .fingerprint(fingerprint, shard: shard))
-      do throws(StoreError) {
-        search: while true {
-          switch try stepOfIteration(&lookup) {
-          case .found(let record):
-            results.append(.success(record.record))
-            break search
-          case .absent: break search
-          case .moved: continue
-          case .read(let read, let mustSubmit):
-            if mustSubmit { submissions.append(read) }
-            pending.append((lookup, read))
-            break search
-          }
-        }
-      } catch {
-        results.append(.failure(error))
-      }
-    }
-    device.submit(contentsOf: submissions)
-    for item in pending {
-      var lookup = item.lookup
-      do throws(StoreError) {
-        let first = try take(await item.read.wait(), item.read, &lookup, key: nil)
-        let record = if let first { first } else { try await fetch(lookup.target, key: nil) }
-        if let record { results.append(.success(record.record)) }
-      } catch {
-        results.append(.failure(error))
-      }
-    }
-    return results
-  }
-
-  /// In an iteration a tombstone is no reason for suspicion: the key is simply not there.
-  private func stepOfIteration(_ lookup: inout Lookup) throws(StoreError) -> Step {
-    let location = locate(lookup.target)
-    if location == .none || location.isTombstone { return .absent }
-    return try step(&lookup, key: nil)
   }
 }
 

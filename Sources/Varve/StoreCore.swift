@@ -255,6 +255,7 @@ final class StoreCore: Sendable {
     result.indexByteCount = index.reservedByteCount
     result.cacheByteCount = cache.byteCount
     result.bufferByteCount = log.bufferByteCount
+    result.readByteCount = reader.memory.byteCount
     result.memoryBudget = memoryPlan.budget
     result.slowRequestCount = device.slowRequestCount
     result.loopStallCount = madeExecutor.withLock { $0?.stallCount } ?? 0

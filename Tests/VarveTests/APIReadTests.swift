@@ -192,7 +192,7 @@ import VarveTesting
     #expect(statistics.memoryBudget == 8 << 20)
     #expect(
       statistics.indexByteCount + statistics.cacheByteCount + statistics.bufferByteCount
-        <= statistics.memoryBudget)
+        + statistics.readByteCount <= statistics.memoryBudget)
     #expect(statistics.freeSegmentCount < statistics.segmentCount)
     #expect(statistics.reservedSegmentCount < statistics.freeSegmentCount)
     #expect(statistics.slowRequestCount == 0 && statistics.corruptReadCount == 0)

@@ -53,7 +53,9 @@ public struct StoreStatistics: Hashable, Sendable {
   public var cacheByteCount = 0
   /// Bytes of memory of write buffers.
   public var bufferByteCount = 0
-  /// The bound of all three together.
+  /// Bytes of memory of reads in flight, and kept for the next ones.
+  public var readByteCount = 0
+  /// The bound of all four together.
   public var memoryBudget = 0
   /// Requests to the device that have been in flight for more than 5 seconds.
   public var slowRequestCount: UInt64 = 0

@@ -1,6 +1,8 @@
 // One read of a record from the device, on behalf of everybody who misses that record at the same
 // time. The buffer belongs to the read, not to the tasks: a cancelled task leaves at once, and the
 // kernel goes on writing into memory that nobody else uses.
+//
+// Nearly always one task waits, so its place is in the read itself.
 
 import Synchronization
 import VarveFormat
@@ -22,10 +24,24 @@ enum ReadResult: Sendable {
 final class RecordRead: IORequest, @unchecked Sendable {
   private struct State {
     var result: ReadResult?
-    var waiters: [(token: UInt64, waiter: Waiter<ReadResult>)] = []
-    var cancelledTokens: [UInt64] = []
+    var firstWaiter: WaitingTask?
+    var otherWaiters: [WaitingTask] = []
     var nextToken: UInt64 = 0
     var attemptCount = 1
+
+    mutating func takeWaiter(_ token: UInt64) -> Waiter<ReadResult>? {
+      if let first = firstWaiter, first.token == token {
+        firstWaiter = nil
+        return first.waiter
+      }
+      guard let position = otherWaiters.firstIndex(where: { $0.token == token }) else { return nil }
+      return otherWaiters.remove(at: position).waiter
+    }
+  }
+
+  private struct WaitingTask {
+    let token: UInt64
+    let waiter: Waiter<ReadResult>
   }
 
   let location: RecordLocation
@@ -37,20 +53,20 @@ final class RecordRead: IORequest, @unchecked Sendable {
   private let reader: RecordReader
 
   init(
-    location: RecordLocation, segment: SegmentIndex, generation: Generation, pageCount: Int,
+    location: RecordLocation, segment: SegmentIndex, generation: Generation, buffer: PageBuffer,
     reader: RecordReader
   ) {
     self.location = location
     self.segment = segment
     self.generation = generation
     self.reader = reader
-    buffer = reader.takeBuffer(pageCount: pageCount)
+    self.buffer = buffer
     unsafe super.init(
-      operation: .read, memory: buffer.base, byteCount: pageCount * Limits.pageByteCount,
+      operation: .read, memory: buffer.base, byteCount: buffer.byteCount,
       byteOffset: location.page.rawValue * UInt64(Limits.pageByteCount))
   }
 
-  deinit { reader.recycle(buffer) }
+  deinit { reader.memory.recycle(buffer) }
 
   /// An error is retried twice before it counts.
   static let maximumAttemptCount = 3
@@ -64,12 +80,16 @@ final class RecordRead: IORequest, @unchecked Sendable {
     if mustRetry { return reader.device.submit(self) }
     let result: ReadResult = if let error { .failed(error) } else { .loaded(buffer) }
     reader.finish(self)
-    let waiters = state.withLock { state in
+    let (first, others) = state.withLock { state in
       state.result = result
-      defer { state.waiters = [] }
-      return state.waiters
+      defer {
+        state.firstWaiter = nil
+        state.otherWaiters = []
+      }
+      return (state.firstWaiter, state.otherWaiters)
     }
-    for waiter in waiters { waiter.waiter.resume(result) }
+    first?.waiter.resume(result)
+    for other in others { other.waiter.resume(result) }
   }
 
   /// Waits for the result; returns at once when the task is cancelled.
@@ -82,21 +102,20 @@ final class RecordRead: IORequest, @unchecked Sendable {
       await suspend { waiter in
         let early: ReadResult? = state.withLock { state in
           if let result = state.result { return result }
-          if state.cancelledTokens.contains(token) { return .cancelled }
-          state.waiters.append((token, waiter))
+          // The handler of a cancellation that came before this point has found no waiter.
+          if Task.isCancelled { return .cancelled }
+          let task = WaitingTask(token: token, waiter: waiter)
+          if state.firstWaiter == nil {
+            state.firstWaiter = task
+          } else {
+            state.otherWaiters.append(task)
+          }
           return nil
         }
         if let early { waiter.resume(early) }
       }
     } onCancel: {
-      let waiter: Waiter<ReadResult>? = state.withLock { state in
-        state.cancelledTokens.append(token)
-        guard let position = state.waiters.firstIndex(where: { $0.token == token }) else {
-          return nil
-        }
-        return state.waiters.remove(at: position).waiter
-      }
-      waiter?.resume(.cancelled)
+      state.withLock { $0.takeWaiter(token) }?.resume(.cancelled)
     }
   }
 }

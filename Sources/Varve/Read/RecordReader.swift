@@ -17,13 +17,13 @@ final class RecordReader: Sendable {
   let checksum: Checksum
   let segments: SegmentDirectory
   let counters: StoreCounters
+  let memory: ReadMemory
   private let noteDeadSegment: @Sendable () -> Void
   private let inFlight: Mutex<[UInt64: RecordRead]> = Mutex([:])
-  private let freeBuffers: Mutex<[PageBuffer]> = Mutex([])
 
   init(
     device: any BlockDevice, superblock: Superblock, segments: SegmentDirectory,
-    counters: StoreCounters,
+    counters: StoreCounters, memory: ReadMemory,
     noteDeadSegment: @escaping @Sendable () -> Void
   ) {
     self.device = device
@@ -32,62 +32,57 @@ final class RecordReader: Sendable {
     checksum = Checksum(uuid: superblock.uuid)
     self.segments = segments
     self.counters = counters
+    self.memory = memory
     self.noteDeadSegment = noteDeadSegment
   }
 
-  /// Buffers of one page kept for reuse.
-  static let freeBufferLimit = 256
-
-  func takeBuffer(pageCount: Int) -> PageBuffer {
-    if pageCount == 1, let buffer = freeBuffers.withLock({ $0.popLast() }) { return buffer }
-    return PageBuffer(pageCount: pageCount)
+  /// What became of a wish to read.
+  enum Admission {
+    /// A read that is in flight for somebody else, too, or a new one to submit.
+    case read(RecordRead, mustSubmit: Bool)
+    /// The record has moved meanwhile.
+    case moved
+    /// All memory for reads is in use: wait for so many pages.
+    case noRoom(pageCount: Int)
   }
 
-  /// Takes the buffer of a read back that nobody waits for any more.
-  func recycle(_ buffer: PageBuffer) {
-    guard buffer.byteCount == Limits.pageByteCount else { return }
-    freeBuffers.withLock { buffers in
-      if buffers.count < RecordReader.freeBufferLimit { buffers.append(buffer) }
-    }
-  }
-
-  /// The read for a location: one in flight that can be shared, or a new one to submit; nil where
-  /// the record has moved meanwhile, which `isStillCurrent` learns from the index once the segment
-  /// is pinned.
+  /// The read for a location. `isStillCurrent` asks the index once the segment is pinned.
   func read(
-    at location: RecordLocation, isStillCurrent: () -> Bool
-  ) -> (read: RecordRead, mustSubmit: Bool)? {
-    guard let segment = geometry.segment(containing: location.page) else { return nil }
+    at location: RecordLocation, _ turn: ReadMemory.Turn?, isStillCurrent: () -> Bool
+  ) -> Admission {
+    guard let segment = geometry.segment(containing: location.page) else { return .moved }
     segments.pin(segment)
     guard isStillCurrent() else {
       unpin(segment)
-      return nil
+      return .moved
     }
     let shared: RecordRead? = inFlight.withLock { $0[location.rawValue] }
-    if let shared {
-      unpin(segment)
-      counters.add(counters.sharedReads)
-      return (shared, false)
-    }
+    if let shared { return share(shared, segment) }
     let segmentEnd =
       geometry.firstPage(of: segment).rawValue + UInt64(geometry.segmentPageCount.rawValue)
     let pageCount = min(
       Int(location.pageCountToRead.rawValue), Int(segmentEnd - location.page.rawValue))
+    guard let buffer = memory.take(pageCount: pageCount, turn: turn) else {
+      unpin(segment)
+      return .noRoom(pageCount: pageCount)
+    }
     let read = RecordRead(
       location: location, segment: segment, generation: segments.generation(of: segment),
-      pageCount: pageCount, reader: self)
+      buffer: buffer, reader: self)
     let winner: RecordRead = inFlight.withLock { table in
       if let other = table[location.rawValue] { return other }
       table[location.rawValue] = read
       return read
     }
-    guard winner === read else {
-      unpin(segment)
-      counters.add(counters.sharedReads)
-      return (winner, false)
-    }
+    guard winner === read else { return share(winner, segment) }
     counters.add(counters.deviceReads)
-    return (read, true)
+    return .read(read, mustSubmit: true)
+  }
+
+  private func share(_ read: RecordRead, _ segment: SegmentIndex) -> Admission {
+    unpin(segment)
+    counters.add(counters.sharedReads)
+    return .read(read, mustSubmit: false)
   }
 
   /// The pages of a read are in memory, or never will be.

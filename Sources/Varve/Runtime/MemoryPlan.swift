@@ -3,8 +3,8 @@
 #endif
 import VarveIO
 
-/// How the memory budget is divided: write buffers take a fixed part, the index what it needs, the
-/// cache what is left.
+/// How the memory budget is divided: write buffers and reads take a fixed part, the index what it
+/// needs, the cache what is left.
 struct MemoryPlan {
   /// The whole budget, in bytes.
   let budget: Int
@@ -12,6 +12,8 @@ struct MemoryPlan {
   let segmentsByteCount: Int
   /// The bound of the memory of frames.
   let bufferByteLimit: Int
+  /// The bound of the memory that records are read into.
+  let readByteLimit: Int
   /// The bound of the index.
   let indexByteLimit: Int
 
@@ -20,6 +22,9 @@ struct MemoryPlan {
 
   /// The least and the most that frames may take.
   static let bufferByteBounds = 2 << 20...8 << 20
+
+  /// Less than this keeps no device busy.
+  static let minimumReadByteCount = 1 << 20
 
   /// What the table and the counts of one segment take, rounded up.
   static let byteCountPerSegment = 128
@@ -39,7 +44,9 @@ struct MemoryPlan {
     self.segmentsByteCount = segmentsByteCount
     let bounds = MemoryPlan.bufferByteBounds
     bufferByteLimit = min(max(bounds.lowerBound, budget / 8), bounds.upperBound)
-    indexByteLimit = budget - bufferByteLimit - budget / 16 - segmentsByteCount
+    readByteLimit = max(MemoryPlan.minimumReadByteCount, budget / 32)
+    let restByteCount = budget / 32 + segmentsByteCount
+    indexByteLimit = budget - bufferByteLimit - readByteLimit - restByteCount
   }
 
   /// Bytes left for the cache while the index takes `indexByteCount`.

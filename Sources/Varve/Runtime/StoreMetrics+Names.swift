@@ -58,6 +58,7 @@ extension StoreMetrics {
     GaugeDefinition(name: "varve_index_bytes") { statistics, _ in statistics.indexByteCount },
     GaugeDefinition(name: "varve_cache_bytes") { statistics, _ in statistics.cacheByteCount },
     GaugeDefinition(name: "varve_buffer_bytes") { statistics, _ in statistics.bufferByteCount },
+    GaugeDefinition(name: "varve_read_bytes") { statistics, _ in statistics.readByteCount },
     GaugeDefinition(name: "varve_memory_budget_bytes") { statistics, _ in
       statistics.memoryBudget
     },
