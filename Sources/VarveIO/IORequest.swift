@@ -45,16 +45,44 @@ public struct IOError: Error, Hashable, Sendable, CustomStringConvertible {
 /// device until `complete` is called, by its owner again after that.
 @safe open class IORequest: @unchecked Sendable {
   /// What is asked.
-  public final var operation: IOOperation
+  public final var operation: IOOperation {
+    get { fields.operation }
+    set { fields.operation = newValue }
+  }
   /// The memory to read into or write from, aligned to 4 KiB; nil for a flush. The owner of the
   /// request keeps it alive and unmoved until `complete` is called.
-  public final var memory: UnsafeMutableRawPointer?
+  public final var memory: UnsafeMutableRawPointer? {
+    get { unsafe fields.memory }
+    set { unsafe fields.memory = newValue }
+  }
   /// How many bytes; a multiple of 512 (0 for a flush).
-  public final var byteCount: Int
+  public final var byteCount: Int {
+    get { fields.byteCount }
+    set { fields.byteCount = newValue }
+  }
   /// Where, in bytes from the start of the device; a multiple of 512.
-  public final var byteOffset: UInt64
+  public final var byteOffset: UInt64 {
+    get { fields.byteOffset }
+    set { fields.byteOffset = newValue }
+  }
   /// The pieces of memory of a vectored request, see `setSegments`; empty where `memory` is all.
-  public final internal(set) var segments: [IOSegment] = []
+  public final internal(set) var segments: [IOSegment] {
+    get { fields.segments }
+    set { fields.segments = newValue }
+  }
+
+  /// What the properties above hold. Stored here because only properties that no other module sees
+  /// are free of the checks for overlapping access, of which a request would otherwise make thirty
+  /// on its way.
+  @safe struct Fields {
+    // SAFETY: whoever sets `memory` answers for it, see the class.
+    var operation: IOOperation
+    var memory: UnsafeMutableRawPointer?
+    var byteCount: Int
+    var byteOffset: UInt64
+    var segments: [IOSegment] = []
+  }
+  final var fields: Fields
 
   /// The device's: the next request in the queue that holds this one back.
   final var nextQueued: IORequest?
@@ -70,10 +98,8 @@ public struct IOError: Error, Hashable, Sendable, CustomStringConvertible {
     operation: IOOperation = .read, memory: UnsafeMutableRawPointer? = nil, byteCount: Int = 0,
     byteOffset: UInt64 = 0
   ) {
-    self.operation = operation
-    unsafe self.memory = memory
-    self.byteCount = byteCount
-    self.byteOffset = byteOffset
+    fields = unsafe Fields(
+      operation: operation, memory: memory, byteCount: byteCount, byteOffset: byteOffset)
   }
 
   /// Called exactly once for each submission, on a thread of the device, when the kernel has let

@@ -89,10 +89,12 @@ final class ReadMemory: Sendable {
   /// - Returns: false where the task is cancelled; it has no turn then.
   func wait(pageCount: Int, _ turn: inout Turn?) async -> Bool {
     let isNew = turn == nil
-    let number = turn?.number ?? state.withLock { state in
-      defer { state.nextNumber += 1 }
-      return state.nextNumber
-    }
+    let number =
+      turn?.number
+      ?? state.withLock { state in
+        defer { state.nextNumber += 1 }
+        return state.nextNumber
+      }
     let hasTurn: Bool = await withTaskCancellationHandler {
       await suspend { waiter in
         let answer: Bool? = state.withLock { state in
