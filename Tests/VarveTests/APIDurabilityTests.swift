@@ -3,7 +3,7 @@ import Varve
 import VarveIO
 import VarveTesting
 
-/// What each level waits for, what is compressed, and how writers are held back.
+/// What each level waits for, and how writers are held back.
 @Suite(.timeLimit(.minutes(10))) struct APIDurabilityTests {
   private func opened(_ options: StoreOptions = TestingStore.options) async throws -> (
     Store, HoldingDevice
@@ -84,19 +84,6 @@ import VarveTesting
     try await store.close()
   }
 
-  @Test func writersShareFlushes() async throws {
-    let (store, device) = try await opened()
-    let before = store.statistics
-    device.hold([.flush])
-    let puts = (0..<64).map { number in Task { try await store.put("\(number)", "1") } }
-    await API.until { store.statistics.lastSequence == before.lastSequence + 64 }
-    device.release()
-    for put in puts { _ = try await put.value }
-    #expect(store.statistics.flushCount - before.flushCount <= 4)
-    #expect(store.statistics.frameCount - before.frameCount <= 4)
-    try await store.close()
-  }
-
   /// A refused batch or delete vouches, as a refused put does, for what stands in the way.
   @Test func refusalsWaitForTheLevel() async throws {
     let (store, device) = try await opened()
@@ -123,41 +110,6 @@ import VarveTesting
     #expect(try await delete.value == nil)
     #expect(store.statistics.durableSequence >= tombstone)
     try await store.close()
-  }
-
-  @Test func valuesAreCompressedWhereThatSaves() async throws {
-    var random = SeededGenerator(seed: 9)
-    let noise = (0..<3000).map { _ in UInt8(random.below(256)) }
-    let prose = [UInt8](repeating: 97, count: 3000)
-    var frameByteCounts: [Bool: [Int]] = [:]
-    for compression in [false, true] {
-      var options = TestingStore.options
-      options.compression = compression
-      let (store, device) = try await opened(options)
-      for values in [[noise, noise], [prose, prose], [noise, prose]] {
-        var batch = Batch()
-        for (number, value) in values.enumerated() { batch.put("\(number)", value) }
-        // The store may write the watermark of an earlier commit meanwhile, so the least counts.
-        var leastByteCount = Int.max
-        for _ in 0..<5 {
-          let before = store.statistics.frameByteCount
-          #expect(try await store.write(batch).isApplied)
-          leastByteCount = min(leastByteCount, Int(store.statistics.frameByteCount - before))
-        }
-        for (number, value) in values.enumerated() {
-          #expect(try await store.get("\(number)")?.value == value)
-        }
-        frameByteCounts[compression, default: []].append(leastByteCount)
-      }
-      try await store.close()
-      // Each record says for itself how it is stored.
-      options.compression.toggle()
-      let later = try await Store.open(device: device.base.copy(), options: options)
-      #expect(try await later.multiGet(["0", "1"]).map { $0?.value } == [noise, prose])
-      try await later.close()
-    }
-    #expect(frameByteCounts[false] == [8192, 8192, 8192])
-    #expect(frameByteCounts[true] == [8192, 4096, 4096])
   }
 
   /// The device answers nothing: writers are suspended at the bound, and a suspended writer is not

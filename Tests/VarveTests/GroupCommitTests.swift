@@ -6,6 +6,25 @@ import VarveIO
 
 /// How writers gather into frames.
 @Suite struct GroupCommitTests {
+  /// Writers that come while a flush is in flight share the next one, and its frame.
+  @Test func writersShareFlushes() async throws {
+    let idle = IdleGate()
+    let device = HoldingDevice(try await API.formatted())
+    let store = try await idle.openStore(device)
+    // From here on the log has a segment, and no write waits for one.
+    try await store.put("first", "1")
+    let before = store.statistics
+    device.hold([.flush])
+    let puts = (0..<64).map { number in Task { try await store.put("\(number)", "1") } }
+    await API.until { store.statistics.lastSequence == before.lastSequence + 64 }
+    device.release()
+    for put in puts { _ = try await put.value }
+    #expect(store.statistics.flushCount == before.flushCount + 2)
+    #expect(store.statistics.frameCount == before.frameCount + 2)
+    idle.open()
+    try await store.close()
+  }
+
   /// Writers that come one by one while a flush is in flight share a frame, also where the log
   /// looks idle between any two of them.
   @Test func aGroupGathersThroughIdleTicks() async throws {

@@ -11,17 +11,14 @@ import VarveIO
   /// damaged, that is not taken for a torn tail.
   @Test(arguments: 1...7) func anIdleLogWitnessesItsLastFrame(putCount: Int) async throws {
     let idle = IdleGate()
-    var environment = StoreEnvironment()
-    environment.sleep = { _ in await idle.wait() }
     let device = RAMDevice(image: try await Harness.formatted(), delivery: .inline)
-    let core = try await StoreCore.open(
-      device: device, options: Harness.options, environment: environment)
-    for number in 1...putCount { try await core.put("k\(number)", "value \(number)") }
+    let store = try await idle.openStore(device, options: Harness.options)
+    for number in 1...putCount { try await store.put("k\(number)", "value \(number)") }
     let last = device.image
     idle.open()
     await API.until { Self.watermark(in: device.image) == UInt64(putCount) }
     let image = device.copy(delivery: .inline)
-    try await core.close()
+    try await store.close()
 
     let place = try #require(Self.pages(of: last).last { Self.frame($0.bytes) != nil })
     image.overwrite([place.bytes[100] ^ 1], at: place.byteOffset + 100)
