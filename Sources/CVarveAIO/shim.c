@@ -118,12 +118,6 @@ int64_t varve_write_at(int descriptor, const void *memory, size_t byteCount, int
   return varve_write_vectors_at(descriptor, &vector, 1, byteOffset, durable);
 }
 
-int64_t varve_read_if_cached(int descriptor, void *memory, size_t byteCount, int64_t byteOffset) {
-  struct iovec vector = {memory, byteCount};
-  ssize_t result = preadv2(descriptor, &vector, 1, byteOffset, RWF_NOWAIT);
-  return result < 0 ? -errno : result;
-}
-
 // Never repeated, not even after EINTR: a failed flush may have dropped the dirty state.
 int varve_flush(int descriptor) { return fdatasync(descriptor) < 0 ? -errno : 0; }
 

@@ -11,23 +11,22 @@ extension StoreCore {
     var results = [VersionedValue?](repeating: nil, count: keys.count)
     var failure: StoreError?
     var start = 0
-    while start < keys.count {
+    while start < keys.count, failure == nil {
       let group = keys[start..<min(start + StoreCore.multiGetReadCount, keys.count)]
       let lookups = group.map { key in
         // SAFETY: the bytes of an array of bytes have no padding.
         Lookup(target: .key(unsafe KeyHash(of: key.span.bytes, keyedBy: hashKey)))
       }
       counters.add(counters.gets, group.count)
-      for (index, result) in await records(lookups, keys: group) {
-        do throws(StoreError) {
-          results[start + index] = try result.get()?.versionedValue
-        } catch {
-          failure = failure ?? error
+      _ = await look(lookups, keys: group, isEnough: { false }) { index, result in
+        switch result {
+        case .success(let record): results[start + index] = record?.versionedValue
+        case .failure(let error): failure = failure ?? error
         }
       }
-      if let failure { throw failure }
       start += group.count
     }
+    if let failure { throw failure }
     return results
   }
 
@@ -36,43 +35,65 @@ extension StoreCore {
 
   /// The records under some fingerprints of a shard, for iteration: each a success or a failure of
   /// its own, so that a damaged one does not hide the others.
+  ///
+  /// - Returns: what was found, and the fingerprints that were left when the records took as much
+  ///   memory as reads may.
   func read(
     fingerprints: [UInt64], inShard shard: Int
-  ) async -> [Result<Record, StoreError>] {
+  ) async -> (results: [Result<Record, StoreError>], left: [UInt64]) {
     let lookups = fingerprints.map { Lookup(target: .fingerprint($0, shard: shard)) }
-    return await records(lookups, keys: nil).compactMap { _, result in
-      switch result {
-      case .success(let record): record.map { .success($0.record) }
-      case .failure(let error): .failure(error)
-      }
-    }
+    var results: [Result<Record, StoreError>] = []
+    var byteCount = 0
+    let left = await look(
+      lookups, keys: nil, isEnough: { byteCount >= reader.memory.byteLimit },
+      deliver: { _, result in
+        switch result {
+        case .success(let record):
+          guard let record = record?.record else { return }
+          byteCount += record.key.count + record.value.count
+          results.append(.success(record))
+        case .failure(let error): results.append(.failure(error))
+        }
+      })
+    return (results, left.map { fingerprints[$0] })
   }
 
-  /// What lookups find, in any order, each with its index. `keys` are those looked for, if known.
-  private func records(
-    _ lookups: [Lookup], keys: ArraySlice<[UInt8]>?
-  ) async -> [(Int, Result<CachedRecord?, StoreError>)] {
-    var results: [(Int, Result<CachedRecord?, StoreError>)] = []
-    results.reserveCapacity(lookups.count)
+  /// Looks up many; `deliver` is given what each finds, in any order. `keys` are those looked for,
+  /// where they are known.
+  ///
+  /// - Returns: the indices of those that were left once there was enough.
+  private func look(
+    _ lookups: [Lookup], keys: ArraySlice<[UInt8]>?, isEnough: () -> Bool,
+    deliver: (Int, Result<CachedRecord?, StoreError>) -> Void
+  ) async -> [Int] {
+    var left: [Int] = []
     var next = 0
-    while next < lookups.count {
-      let lookedUp = next
-      let again = await readTogether(lookups, keys, from: &next, &results)
-      // Now that no read is held, these may wait for memory: a record that has moved meanwhile, or
-      // the first where there was no memory at all.
-      for index in again + (next == lookedUp ? [next] : []) {
+    while next < lookups.count, !isEnough() {
+      let first = next
+      var again = await readTogether(
+        lookups, keys, from: &next, isEnough: isEnough, deliver: deliver, left: &left)
+      // The first, where there was no memory at all.
+      if next == first {
+        again.append(next)
+        next += 1
+      }
+      // Now that no read is held, these may wait for memory.
+      for index in again {
+        guard !isEnough() else {
+          left.append(index)
+          continue
+        }
         var lookup = lookups[index]
         let key = keys.map { $0[$0.startIndex + index] }
         do throws(StoreError) {
-          // SAFETY: as above.
-          results.append((index, .success(unsafe try await search(&lookup, key: key?.span.bytes))))
+          // SAFETY: the bytes of an array of bytes have no padding.
+          deliver(index, .success(unsafe try await search(&lookup, key: key?.span.bytes)))
         } catch {
-          results.append((index, .failure(error)))
+          deliver(index, .failure(error))
         }
       }
-      if next == lookedUp { next += 1 }
     }
-    return results
+    return left + (next..<lookups.count)
   }
 
   /// A read that is awaited, and for which of the lookups.
@@ -84,49 +105,58 @@ extension StoreCore {
 
   /// Looks up all from `next` on that there is memory for.
   ///
-  /// - Returns: the indices of lookups that have to begin again.
+  /// - Returns: the indices of lookups that have to begin again, each by itself: what is wrong at a
+  ///   place is believed on the second look only, and `search` remembers the first.
   private func readTogether(
     _ lookups: [Lookup], _ keys: ArraySlice<[UInt8]>?, from next: inout Int,
-    _ results: inout [(Int, Result<CachedRecord?, StoreError>)]
+    isEnough: () -> Bool, deliver: (Int, Result<CachedRecord?, StoreError>) -> Void,
+    left: inout [Int]
   ) async -> [Int] {
     var pending: [PendingLookup] = []
     var submissions: [IORequest] = []
+    var again: [Int] = []
     var isYieldDue = false
-    collecting: while next < lookups.count {
+    collecting: while next < lookups.count, !isEnough() {
       if IOExecutor.isYieldDue() { isYieldDue = true }
       var lookup = lookups[next]
       let key = keys.map { $0[$0.startIndex + next] }
       do throws(StoreError) {
-        // SAFETY: as above.
+        // SAFETY: the bytes of an array of bytes have no padding.
         switch unsafe try step(&lookup, key: key?.span.bytes) {
-        case .found(let record): results.append((next, .success(record)))
-        case .absent: results.append((next, .success(nil)))
-        case .moved: continue
+        case .found(let record): deliver(next, .success(record))
+        case .absent: deliver(next, .success(nil))
+        case .moved: again.append(next)
         case .noRoom: break collecting
-        case .read(let read, let mustSubmit):
-          if mustSubmit { submissions.append(read) }
+        case .submit(let read):
+          submissions.append(read)
+          pending.append(PendingLookup(index: next, lookup: lookup, read: read))
+        case .join(let read):
           pending.append(PendingLookup(index: next, lookup: lookup, read: read))
         }
       } catch {
-        results.append((next, .failure(error)))
+        deliver(next, .failure(error))
       }
       next += 1
     }
     device.submit(contentsOf: submissions)
     if isYieldDue { await IOExecutor.yield() }
-    var again: [Int] = []
     for var item in pending {
+      guard !isEnough() else {
+        // Its read ends by itself.
+        left.append(item.index)
+        continue
+      }
       let key = keys.map { $0[$0.startIndex + item.index] }
       do throws(StoreError) {
         let result = await item.read.wait()
         // SAFETY: as above.
         if let record = unsafe try take(result, item.read, &item.lookup, key: key?.span.bytes) {
-          results.append((item.index, .success(record)))
+          deliver(item.index, .success(record))
         } else {
           again.append(item.index)
         }
       } catch {
-        results.append((item.index, .failure(error)))
+        deliver(item.index, .failure(error))
       }
     }
     return again

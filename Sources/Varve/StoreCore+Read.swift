@@ -68,8 +68,10 @@ extension StoreCore {
       case .noRoom(let pageCount):
         let hasTurn = await reader.memory.wait(pageCount: pageCount, &lookup.turn)
         guard hasTurn else { throw .cancelledTask }
-      case .read(let read, let mustSubmit):
-        if mustSubmit { device.submit(read) }
+      case .submit(let read):
+        device.submit(read)
+        if let record = try take(await read.wait(), read, &lookup, key: key) { return record }
+      case .join(let read):
         if let record = try take(await read.wait(), read, &lookup, key: key) { return record }
       }
     }
@@ -80,7 +82,10 @@ extension StoreCore {
     case absent
     case moved
     case noRoom(pageCount: Int)
-    case read(RecordRead, mustSubmit: Bool)
+    /// A new read, which the caller submits.
+    case submit(RecordRead)
+    /// A read that is in flight for somebody else, too.
+    case join(RecordRead)
   }
 
   /// Everything that needs no device.
@@ -120,7 +125,8 @@ extension StoreCore {
     case .noRoom(let pageCount):
       keepsTurn = true
       return .noRoom(pageCount: pageCount)
-    case .read(let read, let mustSubmit): return .read(read, mustSubmit: mustSubmit)
+    case .submit(let read): return .submit(read)
+    case .join(let read): return .join(read)
     }
   }
 

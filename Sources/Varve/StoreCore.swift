@@ -36,7 +36,7 @@ final class StoreCore: Sendable {
   private let firstSequence: SequenceNumber
   private let lifecycle = Mutex(Lifecycle.open)
   /// Made when somebody asks for it.
-  private let madeExecutor = Mutex<IOExecutor?>(nil)
+  private let madeExecutor = Mutex<(any TaskExecutor)?>(nil)
 
   private enum Lifecycle {
     case open
@@ -186,35 +186,41 @@ final class StoreCore: Sendable {
     }
   }
 
-  /// The executor of the store's I/O; made at the first call.
+  /// The executor of the store's I/O; made at the first call, whatever comes of it.
   func executor() -> any TaskExecutor {
-    var failure: DeviceError?
+    var warning: (text: Logger.Message, error: DeviceError)?
     let executor = madeExecutor.withLock { made in
-      if made == nil { made = makeExecutor(&failure) }
-      return made
+      let executor = made ?? makeExecutor(&warning)
+      made = executor
+      return executor
     }
     // Outside of the lock: whoever logs may ask the store something.
-    if let failure {
-      health.logger.warning(
-        "store.executor has no I/O contexts of its own", metadata: ["error": "\(failure)"])
+    if let warning {
+      health.logger.warning(warning.text, metadata: ["error": "\(warning.error)"])
     }
-    // Without threads to spare, tasks run where they would have run anyway.
-    return executor ?? globalConcurrentExecutor
+    return executor
   }
 
-  private func makeExecutor(_ failure: inout DeviceError?) -> IOExecutor? {
+  private func makeExecutor(
+    _ warning: inout (text: Logger.Message, error: DeviceError)?
+  ) -> any TaskExecutor {
     let threadCount = options.executorThreadCount ?? StoreOptions.defaultExecutorThreadCount
     let logger = health.logger
     let onStall: @Sendable (UInt64) -> Void = { nanoseconds in
       logger.warning(
-        "loopStall: a task held up its I/O thread; what blocks or computes belongs elsewhere",
+        "loopStall: tasks held up an I/O thread; what blocks or computes belongs elsewhere",
         metadata: ["milliseconds": "\(nanoseconds / 1_000_000)"])
     }
     do throws(DeviceError) {
       return try device.makeExecutor(threadCount: threadCount, onStall: onStall)
     } catch {
-      failure = error
-      return try? IOExecutor(threadCount: threadCount, onStall: onStall)
+      warning = ("store.executor has no I/O contexts of its own", error)
+    }
+    do throws(DeviceError) {
+      return try IOExecutor(threadCount: threadCount, onStall: onStall)
+    } catch {
+      warning = ("store.executor has no threads: it is the global executor", error)
+      return globalConcurrentExecutor
     }
   }
 
@@ -258,7 +264,7 @@ final class StoreCore: Sendable {
     result.readByteCount = reader.memory.byteCount
     result.memoryBudget = memoryPlan.budget
     result.slowRequestCount = device.slowRequestCount
-    result.loopStallCount = madeExecutor.withLock { $0?.stallCount } ?? 0
+    result.loopStallCount = madeExecutor.withLock { ($0 as? IOExecutor)?.stallCount } ?? 0
     return result
   }
 }

@@ -25,6 +25,28 @@ public enum ValueCodec {
     return written > 0 ? Int(written) : nil
   }
 
+  /// Expands an LZ4 block of `byteCount` bytes.
+  ///
+  /// - Throws: `FormatError.malformed` when the block is not one of that byte count.
+  public static func decompressed(
+    _ block: RawSpan, byteCount: Int
+  ) throws(FormatError) -> [UInt8] {
+    guard byteCount > 0 else { throw .malformed("LZ4 block") }
+    var failure: FormatError?
+    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: byteCount) { target, count in
+      // SAFETY: as many bytes as the array has room for; on failure none of them counts.
+      var output = unsafe MutableRawSpan(
+        _unsafeBytes: UnsafeMutableRawBufferPointer(
+          UnsafeMutableBufferPointer(rebasing: target[..<byteCount])))
+      do throws(FormatError) {
+        try decompress(block, into: &output)
+        count = byteCount
+      } catch { failure = error }
+    }
+    if let failure { throw failure }
+    return bytes
+  }
+
   /// Expands an LZ4 block into exactly `output`.
   ///
   /// - Throws: `FormatError.malformed` when the block is not one of that byte count.

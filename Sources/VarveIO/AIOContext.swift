@@ -63,7 +63,7 @@ import Glibc
         .resource, path: "", errorNumber: errorNumber,
         message: cause + "the system has no AIO requests left (fs.aio-nr \(used) of"
           + " fs.aio-max-nr \(limit)): raise the limit (sysctl -w fs.aio-max-nr=1048576), close"
-          + " other users of AIO, or use the engine `threads`")
+          + " other users of AIO, or use a pool of threads (engine `threads`)")
     case ENOSYS, EPERM, EINVAL:
       return DeviceError(
         .unsupported, path: "", errorNumber: errorNumber,
@@ -80,8 +80,8 @@ import Glibc
 
 /// Submits into a context that someone else owns.
 ///
-/// SAFETY: used only while holding a slot of the context's table, which keeps its owner from
-/// destroying it; io_submit itself may be called from any thread.
+/// SAFETY: used by the owner of the context, or while holding a slot of its table, which keeps the
+/// owner from destroying it; io_submit itself may be called from any thread.
 @safe struct AIOSubmitter: @unchecked Sendable {
   fileprivate let handle: io_context_t
 

@@ -85,7 +85,8 @@ public final class AIODevice: InstrumentedDevice {
 
   // MARK: BlockDevice
 
-  /// Hands a request to the kernel on the calling thread.
+  /// Hands a request to the kernel on the calling thread. On a thread of an executor of this device
+  /// it goes with up to three others, at the latest once 64 steps of tasks have run.
   ///
   /// Fails with ESHUTDOWN after `close()`, with ECHILD in a process forked since the device was
   /// opened, with EAGAIN when 65,536 requests wait already, with EINVAL for what is not aligned
@@ -109,6 +110,8 @@ public final class AIODevice: InstrumentedDevice {
 
   /// Makes threads that run tasks and the I/O that those submit here, each with a context of its
   /// own. They go on to run tasks after the device was closed.
+  ///
+  /// - Throws: `DeviceError` with code `resource` when AIO requests or threads are used up.
   public func makeExecutor(
     threadCount: Int, onStall: @escaping @Sendable (_ nanoseconds: UInt64) -> Void
   ) throws(DeviceError) -> IOExecutor {

@@ -3,6 +3,10 @@ import Glibc
 
 /// One operation of Linux AIO, as it goes into a control block.
 ///
+/// Direct I/O wants memory, offset and length in whole sectors: memory as `AlignedMemory` gives it,
+/// or as `DirectFile.traits()` says, else the kernel answers EINVAL. `descriptor` is that of a
+/// `DirectFile` (`descriptorNumber`), or any other that was opened with O_DIRECT.
+///
 /// SAFETY: it owns nothing: whoever prepares an operation keeps its memory alive, unmoved and
 /// otherwise unused until its completion has been reaped or its queue is gone.
 @safe public struct AIOOperation: @unchecked Sendable {

@@ -38,7 +38,8 @@ import Glibc
   /// Becomes readable when completions can be reaped, for epoll and its like; -1 where the queue
   /// was made without. It belongs to the queue: do not read from it or close it.
   public let eventDescriptor: Int32
-  /// Operations that are with the kernel.
+  /// Operations that are with the kernel. A program is done when nothing is prepared and nothing is
+  /// unreaped.
   public private(set) var inFlightCount = 0
 
   /// The pieces of memory that one operation takes.
@@ -117,7 +118,11 @@ import Glibc
   /// Operations that are prepared and not submitted.
   public var preparedCount: Int { preparedRange.count }
 
-  /// Whether `prepare` finds a free control block.
+  /// Operations that were submitted and not reaped: with the kernel, or refused by it.
+  public var unreapedCount: Int { inFlightCount + refused.count }
+
+  /// Whether `prepare` may be called. It is false, too, while the kernel has left operations that
+  /// would have to be submitted first, or refused ones that would have to be reaped.
   public var hasRoom: Bool {
     !free.isEmpty && preparedRange.upperBound < requestCapacity && refused.count < requestCapacity
   }
@@ -210,7 +215,8 @@ import Glibc
   ///   - minimumCount: How many to wait for (`min_nr`), at most `maximumCount`.
   ///   - maximumCount: How many to take (`nr`).
   ///   - timeoutNanoseconds: How long to wait at most; nil for as long as it takes.
-  ///   - body: Called for each completion; it may use the memory of the operation again.
+  ///   - body: Called for each completion; it may use the memory of the operation again. It cannot
+  ///     use the queue: collect what has to be prepared anew.
   /// - Returns: how many there were, fewer than `minimumCount` when the time was over or a signal
   ///   came.
   /// - Throws: `DeviceError` with code `unsupported` in a forked child.

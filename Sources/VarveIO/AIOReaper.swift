@@ -14,7 +14,7 @@ import Synchronization
   private let context: AIOContext
   // SAFETY: both are allocated in `init` and freed in `deinit`; the kernel fills at most
   // `eventCapacity` events, and holds the wake iocb only while `isWakeArmed`, which is false once
-  // `pass` has returned false.
+  // `goesOn` has returned false.
   private let events: UnsafeMutableBufferPointer<io_event>
   private let wakeBlock: UnsafeMutablePointer<iocb>
   private(set) var isWakeArmed = false
@@ -54,9 +54,7 @@ import Synchronization
   }
 
   /// Takes completions, waiting for one where `mayWait`, and submits what waited for room.
-  ///
-  /// - Returns: false once the shard is closed and nothing is with the kernel any more.
-  mutating func pass(mayWait: Bool) -> Bool {
+  mutating func reap(mayWait: Bool) {
     let isImpatient =
       !isWakeArmed || shard.isClosing.load(ordering: .acquiring)
       || shard.queuedCount.load(ordering: .relaxed) != 0
@@ -76,6 +74,13 @@ import Synchronization
       shard.reportSlowRequests(nowNanoseconds: now)
       nextScanNanoseconds = now + UInt64(Self.idleNanoseconds)
     }
+  }
+
+  /// Closes the shard where that has been asked for and all is done that was accepted: whoever
+  /// stages requests submits them before.
+  ///
+  /// - Returns: false once the shard is closed and nothing is with the kernel any more.
+  mutating func goesOn() -> Bool {
     if !isFinished, shard.isClosing.load(ordering: .acquiring), shard.finishClosing() {
       isFinished = true
       shard.wake()

@@ -7,7 +7,10 @@ extension AIOShard {
   /// destroys the context.
   func reapUntilClosed(_ context: consuming AIOContext) {
     var reaper = AIOReaper(self, context)
-    repeat { reaper.arm() } while reaper.pass(mayWait: true)
+    repeat {
+      reaper.arm()
+      reaper.reap(mayWait: true)
+    } while reaper.goesOn()
   }
 
   /// Takes one completion: continues the request or completes it.

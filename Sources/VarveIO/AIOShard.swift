@@ -36,7 +36,7 @@ import Synchronization
   private let queue = Mutex(Queue())
   /// Opens once the thread of a loop has destroyed the context.
   let ended = Latch()
-  /// Keeps the file open for as long as the shard may submit.
+  /// Counts its users: it is open for as long as the shard may submit.
   let file: SharedFile
 
   init(
@@ -175,6 +175,8 @@ import Synchronization
           slots.release(index)
           counters.countFailure()
           request.finish(errorNumber: Int32(truncatingIfNeeded: -result))
+          // Somebody may have looked for a slot in vain before this one was free.
+          if queuedCount.load(ordering: .sequentiallyConsistent) != 0 { wake() }
         }
         done += 1
       }

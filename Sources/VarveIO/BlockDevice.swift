@@ -18,7 +18,7 @@ public protocol BlockDevice: AnyObject, Sendable {
   func submit(contentsOf requests: [IORequest])
 
   /// Makes threads that run tasks and the I/O that those submit here; `threadCount` of them, and
-  /// `onStall` is told of each pass that took more than 5 ms.
+  /// `onStall` is told when one has run tasks for more than 5 ms without taking completions.
   ///
   /// - Throws: `DeviceError` with code `resource` when AIO requests or threads are used up.
   func makeExecutor(
@@ -26,7 +26,8 @@ public protocol BlockDevice: AnyObject, Sendable {
   ) throws(DeviceError) -> IOExecutor
 
   /// Waits for the requests in flight, ends the device's threads and releases its descriptors.
-  /// Idempotent. Never called from `complete`.
+  /// Idempotent. Never called from `complete`. On a thread of an `IOExecutor` it does not wait for
+  /// the requests of such threads: free their memory in `complete`.
   func close()
 }
 

@@ -48,7 +48,7 @@ public struct DeviceOptions: Sendable {
   static let submissionBatchCount = 4
   /// The pieces of memory that one system call takes; a request with more goes in several.
   static let maximumVectorCount = 16
-  /// How often a transfer that does not end on a sector is repeated before it fails with EIO.
+  /// How often a short transfer is continued, or repeated, before it fails with EIO.
   static let maximumContinuationCount = 64
 }
 

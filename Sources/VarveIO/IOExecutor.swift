@@ -5,7 +5,8 @@ import Synchronization
 /// Threads that run tasks and the I/O of those tasks, without a hop between the two.
 ///
 /// - Warning: Code that blocks a thread here, or computes for long, stalls the I/O of every task on
-///   it. A pass over 5 ms is counted in `stallCount` and reported. Compute elsewhere.
+///   it. When it has run tasks for more than 5 ms, at most 64 steps of them, without taking
+///   completions, that is counted in `stallCount` and reported. Compute elsewhere.
 ///
 /// A task prefers the executor, and with it its child tasks do:
 ///
@@ -93,7 +94,7 @@ public final class IOExecutor: TaskExecutor {
     }
   }
 
-  /// How often a thread was held up for more than 5 ms.
+  /// How often a thread ran tasks for more than 5 ms without taking completions.
   public var stallCount: UInt64 {
     loops.reduce(0) { $0 + $1.stallCount.load(ordering: .relaxed) }
   }
@@ -104,16 +105,16 @@ public final class IOExecutor: TaskExecutor {
   /// Runs a job on one of the threads: on this one, if it is one of them.
   public func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
-    if let loop = IOLoop.current, loop.executor == ObjectIdentifier(self) {
+    if let loop = IOLoop.current, loop.executorIdentifier == ObjectIdentifier(self) {
       return loop.appendLocally(job)
     }
     let turn = nextLoop.wrappingAdd(1, ordering: .relaxed).oldValue
     loops[Int(UInt(bitPattern: turn) % UInt(loops.count))].append(job)
   }
 
-  /// Counts an answer that a task on a loop had without a suspension. True after 128 of them: the
-  /// task then calls `yield`, because one that finds all it wants in memory would keep the
-  /// completions of the others waiting. Elsewhere it costs a load, and is false.
+  /// Counts an answer that a task on a loop had without a suspension. True at every 128th of the
+  /// thread: the task then calls `yield`, because one that finds all it wants in memory would keep
+  /// the completions of the others waiting. Elsewhere it costs a load, and is false.
   package static func isYieldDue() -> Bool { IOLoop.current?.isYieldDue() ?? false }
 
   /// Lets the other tasks of this thread run; elsewhere it does nothing.

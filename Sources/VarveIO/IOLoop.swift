@@ -6,7 +6,8 @@
 // thread sleeps only where nothing is ready, in the one wait that transfers and other threads end.
 //
 // Invariants:
-// - `jobs`, `staged` and `yielded` are touched by the thread alone; `inbox` by anybody, locked.
+// - `inbox` is touched by anybody, locked; all other mutable state by the thread alone, or it is
+//   atomic. `executorIdentifier` is set before the first job and never again.
 // - Nobody's job waits while the thread sleeps: it says that it will sleep and then looks at the
 //   inbox, while others put a job there and then look whether it sleeps.
 
@@ -28,7 +29,7 @@ import Synchronization
   let stallCount = Atomic<UInt64>(0)
 
   /// The executor of which the loop is a part, while its thread runs.
-  private(set) var executor: ObjectIdentifier?
+  private(set) var executorIdentifier: ObjectIdentifier?
   private var jobs: [UnownedJob] = []
   private var nextJob = 0
   private var staged: [IORequest] = []
@@ -95,7 +96,7 @@ import Synchronization
   }
 
   /// A request that is refused is completed on the way, and may be staged anew by that: such
-  /// requests go with the next turn of the loop here, never with the group that is on its way.
+  /// requests go with the next round of the loop here, never with the group that is on its way.
   private func submitStaged() {
     guard !isSubmitting, let shard else { return }
     isSubmitting = true
@@ -130,27 +131,31 @@ import Synchronization
     _ executor: UnownedTaskExecutor, _ identifier: ObjectIdentifier,
     _ context: consuming AIOContext?
   ) {
-    self.executor = identifier
+    executorIdentifier = identifier
     unsafe varve_set_current_loop(Unmanaged.passUnretained(self).toOpaque())
     defer { varve_set_current_loop(nil) }
     if let context, let shard {
       var reaper = AIOReaper(shard, context)
+      let forkGeneration = varve_fork_generation()
       while true {
-        unsafe turn(executor)
+        unsafe runJobs(executor)
+        // A forked child that comes back here shares the ring with its parent, and leaves it alone.
+        guard varve_fork_generation() == forkGeneration else { break }
         reaper.arm()
         if isStopped.load(ordering: .acquiring), !shard.isClosing.load(ordering: .relaxed) {
           shard.beginClosing()
         }
-        let mayWait = mayWait()
-        let goesOn = reaper.pass(mayWait: mayWait)
+        reaper.reap(mayWait: mayWait())
         isSleeping.store(false, ordering: .relaxed)
-        if !goesOn { break }
+        // What completions have staged was accepted, too.
+        submitStaged()
+        if !reaper.goesOn() { break }
       }
     }
     shard?.end()
     // The device is closed, or there never was one: what is left are jobs.
     while true {
-      unsafe turn(executor)
+      unsafe runJobs(executor)
       guard mayWait() else { continue }
       if isStopped.load(ordering: .acquiring) { return }
       var wait = pollfd(fd: wakeEvent, events: Int16(POLLIN), revents: 0)
@@ -161,7 +166,7 @@ import Synchronization
   }
 
   /// Runs what is ready, and submits what that asks for.
-  private func turn(_ executor: UnownedTaskExecutor) {
+  private func runJobs(_ executor: UnownedTaskExecutor) {
     let startNanoseconds = varve_monotonic_nanoseconds()
     inbox.withLock { inbox in
       guard !inbox.isEmpty else { return }

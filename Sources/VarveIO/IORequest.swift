@@ -49,8 +49,9 @@ public struct IOError: Error, Hashable, Sendable, CustomStringConvertible {
     get { fields.operation }
     set { fields.operation = newValue }
   }
-  /// The memory to read into or write from, aligned to 4 KiB; nil for a flush. The owner of the
-  /// request keeps it alive and unmoved until `complete` is called.
+  /// The memory to read into or write from, aligned to 512 bytes or, where that is more, to what
+  /// `DirectFile.traits().memoryAlignment` says (`AlignedMemory` is to 4 KiB); nil for a flush. The
+  /// owner of the request keeps it alive and unmoved until `complete` is called.
   public final var memory: UnsafeMutableRawPointer? {
     get { unsafe fields.memory }
     set { unsafe fields.memory = newValue }
@@ -102,8 +103,9 @@ public struct IOError: Error, Hashable, Sendable, CustomStringConvertible {
       operation: operation, memory: memory, byteCount: byteCount, byteOffset: byteOffset)
   }
 
-  /// Called exactly once for each submission, on a thread of the device, when the kernel has let
-  /// go of the memory: with nil when every byte was transferred. It must not block.
+  /// Called exactly once for each submission, when the kernel has let go of the memory: with nil
+  /// when every byte was transferred. It is called on any thread: one of the device, one of an
+  /// executor, or the submitting one before `submit` returns. It must not block.
   open func complete(_ error: IOError?) {
     preconditionFailure("a request type must override complete(_:)")
   }

@@ -61,9 +61,6 @@ import Glibc
     return Int(result)
   }
 
-  /// Destroys the ring. All requests must have been completed.
-  consuming func destroy() {}
-
   private static func setupError(_ errorNumber: Int32, requestCapacity: Int?) -> DeviceError {
     guard isBuilt else {
       return DeviceError(

@@ -1,5 +1,5 @@
-// The thread of a ring: it alone submits to the ring and takes completions from it, both with the
-// system call in which it sleeps.
+// The thread of a ring: it alone submits to the ring and takes completions from it, with the system
+// call in which it sleeps; while it completes requests it also submits what has gathered.
 
 import CVarveAIO
 import CVarveURing

@@ -33,6 +33,22 @@ import Testing
     #expect(shown.output.contains("swift-metrics"))
   }
 
+  @Test("DESIGN lists every public member of the store's API")
+  func signatures() throws {
+    let list = try #require(try text("DESIGN.md").components(separatedBy: "\n## API\n").last)
+    let listed = Set(list.matches(of: #/\w+/#).map { String($0.0) })
+    let member =
+      #/public (?:static |mutating |package\(set\) |internal\(set\) )*(?:var|let|func|case) (\w+)/#
+    let files = SourceTree.librarySources.filter { $0.path.hasPrefix("Sources/Varve/API/") }
+    #expect(files.count > 10)
+    for file in files {
+      for match in file.lines.flatMap({ $0.matches(of: member) })
+      where !listed.contains(String(match.1)) {
+        Issue.record("DESIGN.md does not list \(match.1) of \(file.path)")
+      }
+    }
+  }
+
   @Test("CONTRIBUTING names every variable that the tests read")
   func variables() throws {
     let name = #/"(VARVE_[A-Z_]+)"/#

@@ -121,7 +121,7 @@ import Testing
     #expect(fsync(descriptor) == 0)
     #expect(posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED) == 0)
     let buffer = Buffer(4096)
-    let isCached = varve_read_if_cached(descriptor, buffer.base, 4096, 0) != -Int64(EAGAIN)
+    let isCached = event_loop_read_if_cached(descriptor, buffer.base, 4096, 0) != -Int64(EAGAIN)
     // A page that somebody else keeps in memory shows nothing.
     guard !isCached else { return }
     #expect(pread(descriptor, buffer.base, 4096, 0) == 4096)

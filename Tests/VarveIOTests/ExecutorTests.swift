@@ -238,12 +238,41 @@ import Testing
     for _ in 0..<3 {
       reaper.arm()
       shard.wake()
-      _ = reaper.pass(mayWait: true)
+      reaper.reap(mayWait: true)
       let isWakeArmed = reaper.isWakeArmed
       #expect(!isWakeArmed, "the wait ended by its time")
     }
     shard.beginClosing()
-    repeat { reaper.arm() } while reaper.pass(mayWait: true)
+    var goesOn = true
+    while goesOn {
+      reaper.arm()
+      reaper.reap(mayWait: true)
+      goesOn = reaper.goesOn()
+    }
+  }
+
+  /// A child that a task of a loop has forked runs on in that loop, and shares the ring with its
+  /// parent: it takes none of the parent's completions.
+  @Test func aForkedChildLeavesTheRingAlone() async {
+    await #expect(processExitsWith: .success) {
+      try await Self.withExecutor(threadCount: 1) { device, executor in
+        let errorCount = await withTaskExecutorPreference(executor) {
+          let child = forkProcess()
+          // The loop turns in the child, too.
+          while child == 0 { await Task.yield() }
+          let buffer = Buffer(4096)
+          var errorCount = 0
+          for _ in 0..<2000 {
+            let error = await device.perform(.read, buffer, byteCount: 4096)
+            errorCount += error == nil ? 0 : 1
+          }
+          kill(child, SIGKILL)
+          waitpid(child, nil, 0)
+          return errorCount
+        }
+        guard errorCount == 0 else { exit(2) }
+      }
+    }
   }
 
   /// Answers from memory do not keep the others of the loop from their turn.

@@ -37,8 +37,6 @@ int64_t varve_read_vectors_at(int descriptor, const struct iovec *vectors, int c
                               int64_t byteOffset);
 int64_t varve_write_vectors_at(int descriptor, const struct iovec *vectors, int count,
                                int64_t byteOffset, int durable);
-/// Reads what is in memory already, or fails with EAGAIN (RWF_NOWAIT).
-int64_t varve_read_if_cached(int descriptor, void *memory, size_t byteCount, int64_t byteOffset);
 int varve_flush(int descriptor);
 
 /// A non-blocking eventfd, closed on exec.

@@ -14,6 +14,9 @@ public struct Records: AsyncSequence, Sendable {
     private var shard = 0
     private var entries: [IndexEntry] = []
     private var entriesTaken = 0
+    /// Fingerprints of the shard that the last group left, because its records took all the memory
+    /// that reads may.
+    private var left: [UInt64] = []
     private var results: [Result<Record, StoreError>] = []
     private var resultsTaken = 0
 
@@ -21,8 +24,9 @@ public struct Records: AsyncSequence, Sendable {
 
     /// The next record, or nil at the end.
     ///
-    /// Cost: for each 64 records, one round of reads that are in flight together; what is cached is
-    /// not read. Cancellation is honoured at once, also while a read is in flight.
+    /// Cost: for each 64 records, or as many as 1/32 of the memory budget holds, one round of reads
+    /// that are in flight together; what is cached is not read. Cancellation is honoured at once,
+    /// also while a read is in flight.
     /// - Throws: `corrupt`, `suspect` and `io` for one record, and a later call goes on with the
     ///   next: every record that can be read is met. `closed`, `cancelled`.
     public mutating func next() async throws(StoreError) -> Record? {
@@ -44,19 +48,19 @@ public struct Records: AsyncSequence, Sendable {
 
     private mutating func fill() async -> Bool {
       let core = store.core
-      if entriesTaken == entries.count {
+      if left.isEmpty, entriesTaken == entries.count {
         guard shard < core.index.shardCount else { return false }
         entries.removeAll(keepingCapacity: true)
         core.index.snapshot(ofShard: shard, into: &entries)
         entriesTaken = 0
         shard += 1
       }
-      let end = Swift.min(entriesTaken + Records.readsInFlight, entries.count)
-      let fingerprints = entries[entriesTaken..<end].map(\.fingerprint)
+      let end = Swift.min(entriesTaken + Records.readsInFlight - left.count, entries.count)
+      let fingerprints = left + entries[entriesTaken..<end].map(\.fingerprint)
       entriesTaken = end
       results = []
       resultsTaken = 0
-      results = await core.read(fingerprints: fingerprints, inShard: shard - 1)
+      (results, left) = await core.read(fingerprints: fingerprints, inShard: shard - 1)
       return true
     }
   }

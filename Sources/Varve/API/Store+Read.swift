@@ -1,5 +1,5 @@
-// Reads. A hit in the write buffer or the cache answers without suspending; a miss is one request
-// to the device for the pages that hold the record.
+// Reads. A hit in the write buffer or the cache answers without suspending (on `Store.executor`
+// every 128th lets others run); a miss is one request to the device for the pages of the record.
 
 import VarveFormat
 
@@ -7,10 +7,12 @@ extension Store {
   /// Lends the value of a key to `body`, without copying it.
   ///
   /// What is read may not be durable yet: readers see a record from the moment it is queued. Cost:
-  /// a hit in memory answers without suspending; a miss is one request to the device, which
-  /// concurrent misses of the key share. `body` is synchronous, does not throw, and runs in the
-  /// caller's isolation, whose state it may change. A cancelled read returns at once, also while
-  /// the device has not answered; a hit is answered in any case. Works on a poisoned store too.
+  /// a hit in memory answers without suspending, except that on `Store.executor` every 128th answer
+  /// of a thread lets others run; a miss is one request to the device, which concurrent misses of
+  /// the key share, and waits for memory where all that reads may take is in use. `body` is
+  /// synchronous, does not throw, and runs in the caller's isolation, whose state it may change. A
+  /// cancelled read returns at once, also while the device has not answered; a hit is answered in
+  /// any case. Works on a poisoned store too.
   /// - Parameters:
   ///   - key: Any bytes; one that is over the limits has no value.
   ///   - body: Is given the value, which is valid until it returns, and the sequence number of the

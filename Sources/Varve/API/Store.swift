@@ -46,11 +46,13 @@ public final class Store: Sendable {
   /// The threads of the store's I/O, as an executor for the tasks that use the store.
   ///
   /// - Warning: Code that blocks there, or computes for long, stalls the storage of every task on
-  ///   its thread. A pass over 5 ms is counted in `StoreStatistics.loopStallCount` and logged as
-  ///   `loopStall`. <doc:Executors> says what belongs there, and what it brings.
+  ///   its thread. When a thread has run tasks for more than 5 ms without taking completions, that
+  ///   is counted in `StoreStatistics.loopStallCount` and logged as `loopStall`. <doc:Executors>
+  ///   says what belongs there, and what it brings.
   ///
   /// The threads start at the first call and end with the store and the last task on them; tasks on
-  /// them go on after `close()`. Tasks that run elsewhere may use the store as they like.
+  /// them go on after `close()`. Where no thread can be started, which is logged, it is the global
+  /// executor. Tasks that run elsewhere may use the store as they like.
   public var executor: any TaskExecutor { core.executor() }
 
   /// Makes everything durable that was acknowledged before the call.

@@ -6,7 +6,8 @@ import VarveIO
 public enum IOEngineChoice: String, Hashable, Sendable, CaseIterable {
   /// Linux AIO, or blocking threads (with a warning) where the kernel refuses it.
   case automatic
-  /// Linux AIO.
+  /// Linux AIO; opening fails with `usage` where the kernel or a container's policy does not allow
+  /// it.
   case linuxAIO = "aio"
   /// A pool of threads with blocking calls.
   case threads
@@ -18,9 +19,9 @@ public enum IOEngineChoice: String, Hashable, Sendable, CaseIterable {
 /// How a store is opened. The defaults suit a service; <doc:Configuration> says what to change
 /// when.
 public struct StoreOptions: Sendable {
-  /// The bound of index, cache and buffers together, in bytes, at least 8 MiB; nil takes a quarter
-  /// of what the machine and the control groups of the process allow, from 8 MiB to 1 GiB. A key
-  /// takes about 20 bytes once there are many. What ran within a budget reopens within it.
+  /// The bound of index, cache, buffers and reads together, in bytes, at least 8 MiB; nil takes a
+  /// quarter of what the machine and the control groups of the process allow, from 8 MiB to 1 GiB.
+  /// A key takes about 20 bytes once there are many. What ran within a budget reopens within it.
   public var memoryBudget: Int?
   /// Opens for reading only: nothing is written, and other readers may open it too.
   public var readOnly: Bool

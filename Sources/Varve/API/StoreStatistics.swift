@@ -59,7 +59,8 @@ public struct StoreStatistics: Hashable, Sendable {
   public var memoryBudget = 0
   /// Requests to the device that have been in flight for more than 5 seconds.
   public var slowRequestCount: UInt64 = 0
-  /// Times that a task held up a thread of `Store.executor` for more than 5 ms.
+  /// Times that a thread of `Store.executor` ran tasks for more than 5 ms without taking the
+  /// completions of their I/O.
   public var loopStallCount: UInt64 = 0
   /// Reads of damaged records.
   public var corruptReadCount: UInt64 = 0

@@ -1,7 +1,7 @@
 import Synchronization
 
 // The memory of the index's tables. malloc kept 20 % more resident than tables of these shapes
-// need (facts.md), so the index has an allocator of its own: one reserved range of addresses, cut
+// need, so the index has an allocator of its own: one reserved range of addresses, cut
 // into runs of 4 KiB pages, best fit, neighbours joined when freed; tables below a page share one.
 //
 // Invariants

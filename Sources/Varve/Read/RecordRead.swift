@@ -66,6 +66,7 @@ final class RecordRead: IORequest, @unchecked Sendable {
       byteOffset: location.page.rawValue * UInt64(Limits.pageByteCount))
   }
 
+  // SAFETY: whoever decodes the buffer holds the read.
   deinit { reader.memory.recycle(buffer) }
 
   /// An error is retried twice before it counts.
@@ -79,7 +80,7 @@ final class RecordRead: IORequest, @unchecked Sendable {
     }
     if mustRetry { return reader.device.submit(self) }
     let result: ReadResult = if let error { .failed(error) } else { .loaded(buffer) }
-    reader.finish(self)
+    reader.release(self)
     let (first, others) = state.withLock { state in
       state.result = result
       defer {

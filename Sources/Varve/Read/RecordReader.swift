@@ -1,6 +1,6 @@
-// From a location to a verified record. get: index → write buffer → cache → pin the segment →
-// device → verify → decode. The journey is in `StoreCore+Read`; this is the part that meets the
-// device.
+// From a location to a verified record: pins, reads in flight, verifying and decoding. The journey
+// is in `StoreCore+Read`, which submits the read that comes from here: pin the segment → ask the
+// index again → memory → device → verify → decode.
 //
 // Invariant: a segment is pinned from before the index is asked a second time until the pages are
 // in memory, so what is read is what the index named.
@@ -38,8 +38,10 @@ final class RecordReader: Sendable {
 
   /// What became of a wish to read.
   enum Admission {
-    /// A read that is in flight for somebody else, too, or a new one to submit.
-    case read(RecordRead, mustSubmit: Bool)
+    /// A new read, which the caller submits.
+    case submit(RecordRead)
+    /// A read that is in flight for somebody else, too.
+    case join(RecordRead)
     /// The record has moved meanwhile.
     case moved
     /// All memory for reads is in use: wait for so many pages.
@@ -76,17 +78,17 @@ final class RecordReader: Sendable {
     }
     guard winner === read else { return share(winner, segment) }
     counters.add(counters.deviceReads)
-    return .read(read, mustSubmit: true)
+    return .submit(read)
   }
 
   private func share(_ read: RecordRead, _ segment: SegmentIndex) -> Admission {
     unpin(segment)
     counters.add(counters.sharedReads)
-    return .read(read, mustSubmit: false)
+    return .join(read)
   }
 
   /// The pages of a read are in memory, or never will be.
-  func finish(_ read: RecordRead) {
+  func release(_ read: RecordRead) {
     inFlight.withLock { _ = $0.removeValue(forKey: read.location.rawValue) }
     unpin(read.segment)
   }
@@ -125,14 +127,10 @@ final class RecordReader: Sendable {
         key: key, value: stored, sequence: header.sequence.rawValue,
         expiry: header.expiryMilliseconds)
     }
-    let buffer = PageBuffer(byteCount: max(1, header.valueByteCount))
-    try buffer.withMutableBytes(0..<header.valueByteCount) { output throws(FormatError) in
-      try ValueCodec.decompress(stored, into: &output)
-    }
-    return buffer.withBytes(0..<header.valueByteCount) { value in
-      CachedRecord(
-        key: key, value: value, sequence: header.sequence.rawValue,
-        expiry: header.expiryMilliseconds)
-    }
+    let scratch = try ValueCodec.decompressed(stored, byteCount: header.valueByteCount)
+    // SAFETY: the bytes of an array of bytes have no padding.
+    return CachedRecord(
+      key: key, value: unsafe scratch.span.bytes, sequence: header.sequence.rawValue,
+      expiry: header.expiryMilliseconds)
   }
 }

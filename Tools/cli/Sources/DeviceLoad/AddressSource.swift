@@ -28,6 +28,35 @@ public final class AddressSource: Sendable {
     return region.byteOffset(ofPage: permutation[index])
   }
 
+  /// Pages for one task, which takes so many at a time: if all took each page from here, the cores
+  /// would wait for each other.
+  public func hand() -> PageHand { PageHand(self) }
+
+  fileprivate static let handCount: UInt64 = 32
+
+  /// A task's pages.
+  public struct PageHand {
+    private let source: AddressSource
+    private let region: DataRegion
+    private let permutation: PagePermutation
+    private var indices: Range<UInt64> = 0..<0
+
+    fileprivate init(_ source: AddressSource) {
+      self.source = source
+      region = source.region
+      permutation = source.permutation
+    }
+
+    /// Where the next page lies.
+    public mutating func nextPage() -> UInt64 {
+      if indices.isEmpty {
+        let first = source.dealtPageCount.wrappingAdd(handCount, ordering: .relaxed).oldValue
+        indices = first..<first + handCount
+      }
+      return region.byteOffset(ofPage: permutation[indices.removeFirst()])
+    }
+  }
+
   /// Where the next block lies; the region has at least one.
   public func nextBlock() -> UInt64 {
     let index = dealtBlockCount.wrappingAdd(1, ordering: .relaxed).oldValue

@@ -15,10 +15,15 @@ struct IOCommand: AsyncParsableCommand {
         kvbench io --depths 1,64 --engine aio --rounds 5
         kvbench io --path /dev/zram0 --write --json
 
-      Without --path a file of --size is filled under /var/tmp, and removed at the end.
+      Without --path a file of --size is filled under /var/tmp; a file that is made is
+      removed at the end.
       A file or device that is there is only read, from its start on, unless --write
       says that it may be OVERWRITTEN; it is then filled first. Without fio the peer
       is the first engine in a plain loop, without tasks.
+
+      `default` are tasks of Swift's own executor, `device` tasks of the device's. The
+      ratio is the median of the rounds' ratios to the peer, `from` and `to` the least
+      and the greatest; `!` marks what misses its goal.
       """)
 
   @Option(help: "A file or block device, or where to make a file.")
@@ -95,7 +100,9 @@ struct IOCommand: AsyncParsableCommand {
     guard isOurs || write else {
       let found = try DirectFile.open(
         file, options: OpenOptions(access: .readOnly, lock: .none))
-      return min(size.byteCount, found.byteCount) & ~(1 << 20 - 1)
+      let byteCount = min(size.byteCount, found.byteCount) & ~(1 << 20 - 1)
+      guard byteCount >= 8 << 20 else { throw BenchError("\(file) has less than 8 MiB") }
+      return byteCount
     }
     say("filling \(file)")
     let made =

@@ -36,9 +36,10 @@ struct TaskLoad {
     until end: UInt64
   ) async throws -> Latencies {
     var latencies = Latencies()
+    var pages = source.hand()
     var start = MonotonicClock.nanoseconds()
     repeat {
-      let place = request.kind.isSequential ? source.nextBlock() : source.nextPage()
+      let place = request.kind.isSequential ? source.nextBlock() : pages.nextPage()
       if let error = await request.transfer(at: place, on: device) { throw error }
       let now = MonotonicClock.nanoseconds()
       latencies.record(now - start)

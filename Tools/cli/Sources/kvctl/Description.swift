@@ -90,6 +90,7 @@ enum Description {
       "indexBytes": .count(statistics.indexByteCount),
       "cacheBytes": .count(statistics.cacheByteCount),
       "bufferBytes": .count(statistics.bufferByteCount),
+      "readBytes": .count(statistics.readByteCount),
       "memoryBudgetBytes": .count(statistics.memoryBudget),
       "indexBytesPerKey": .number(rounded(statistics.indexBytesPerKey)),
       "writeAmplification": .number(rounded(statistics.writeAmplification)),
@@ -116,7 +117,8 @@ enum Description {
         "memory",
         "index \(size(statistics.indexByteCount))\(perKey(statistics)), "
           + "cache \(size(statistics.cacheByteCount)), "
-          + "buffers \(size(statistics.bufferByteCount)), budget \(size(statistics.memoryBudget))"
+          + "buffers \(size(statistics.bufferByteCount + statistics.readByteCount)), "
+          + "budget \(size(statistics.memoryBudget))"
       ),
       (
         "since the open",

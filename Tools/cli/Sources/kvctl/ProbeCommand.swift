@@ -7,7 +7,10 @@ struct ProbeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "probe",
     abstract: "Says what a device can do, and measures it.",
-    usage: "kvctl probe PATH [--write] [--buffered] [--seconds SECONDS] [--size SIZE]",
+    usage: """
+      kvctl probe PATH [--write] [--buffered] [--seconds SECONDS] [--size SIZE]
+                       [--engine ENGINE] [--shards COUNT] [--wait SECONDS] [--json]
+      """,
     discussion: """
       EXAMPLES:
         kvctl probe /var/lib/myservice     a temporary file there, read and written

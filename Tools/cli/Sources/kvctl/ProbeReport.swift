@@ -53,7 +53,8 @@ struct ProbeReport {
 
   /// The share from which a submission counts as synchronous.
   private static let synchronousShare = 0.7
-  /// With fewer free AIO requests than this, a store with the default depth does not start.
+  /// With fewer free AIO requests than this, a store on many cores may not start: one context for
+  /// every four cores takes 129, eight at most.
   private static let leastFreeRequestCount: UInt64 = 1024
   /// A region below this fits the cache of a disk.
   private static let leastRegionByteCount: UInt64 = 256 << 20
