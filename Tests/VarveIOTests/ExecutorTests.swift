@@ -258,6 +258,8 @@ import Testing
       try await Self.withExecutor(threadCount: 1) { device, executor in
         let errorCount = await withTaskExecutorPreference(executor) {
           let child = forkProcess()
+          // A completion that is taken away never comes: neither process outlives this.
+          alarm(120)
           // The loop turns in the child, too.
           while child == 0 { await Task.yield() }
           let buffer = Buffer(4096)
