@@ -1,3 +1,4 @@
+import CVarveAIO
 import Glibc
 import Testing
 import VarveTesting
