@@ -18,7 +18,7 @@ extension StoreCore {
         Lookup(target: .key(unsafe KeyHash(of: key.span.bytes, keyedBy: hashKey)))
       }
       counters.add(counters.gets, group.count)
-      _ = await look(lookups, keys: group, isEnough: { false }) { index, result in
+      _ = await lookUp(lookups, keys: group, isEnough: { false }) { index, result in
         switch result {
         case .success(let record): results[start + index] = record?.versionedValue
         case .failure(let error): failure = failure ?? error
@@ -44,7 +44,7 @@ extension StoreCore {
     let lookups = fingerprints.map { Lookup(target: .fingerprint($0, shard: shard)) }
     var results: [Result<Record, StoreError>] = []
     var byteCount = 0
-    let left = await look(
+    let left = await lookUp(
       lookups, keys: nil, isEnough: { byteCount >= reader.memory.byteLimit },
       deliver: { _, result in
         switch result {
@@ -62,7 +62,7 @@ extension StoreCore {
   /// where they are known.
   ///
   /// - Returns: the indices of those that were left once there was enough.
-  private func look(
+  private func lookUp(
     _ lookups: [Lookup], keys: ArraySlice<[UInt8]>?, isEnough: () -> Bool,
     deliver: (Int, Result<CachedRecord?, StoreError>) -> Void
   ) async -> [Int] {

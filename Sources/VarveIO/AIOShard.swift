@@ -133,7 +133,7 @@ import Synchronization
   /// Returns false when the kernel had no room: the requests are back in the queue, the reaper
   /// tries again after it has reaped, and the caller must not try again by itself.
   @discardableResult
-  private func launch(_ claim: SlotClaim, next: () -> IORequest) -> Bool {
+  func launch(_ claim: SlotClaim, next: () -> IORequest) -> Bool {
     let startNanoseconds = varve_monotonic_nanoseconds()
     let wasAccepted = unsafe withUnsafeTemporaryAllocation(
       of: UnsafeMutablePointer<iocb>?.self, capacity: DeviceOptions.submissionBatchCount

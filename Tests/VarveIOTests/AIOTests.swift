@@ -45,15 +45,49 @@ import Testing
     #expect(await late.result()?.errorNumber == ESHUTDOWN)
   }
 
+  /// Has a file's descriptor allow no I/O any more: io_submit refuses whatever names it.
+  static func spoil(_ descriptor: Int32, in folder: TestFolder) {
+    let useless = open(folder.path, 0o10000000 /* O_PATH */)
+    #expect(useless >= 0 && dup2(useless, descriptor) == descriptor)
+    close(useless)
+  }
+
+  /// A request that finds the only slot taken is held; when the request in that slot is refused,
+  /// nothing is in flight that would ever end the reaper's sleep, so it is woken.
+  @Test func aRefusedRequestWakesThoseThatWaitForItsSlot() async throws {
+    let folder = try TestFolder()
+    let file = SharedFile(
+      try DirectFile.create(folder.file(), options: CreateOptions(byteCount: 65536)))
+    let context = try AIOContext(requestCapacity: 2)
+    let shard = AIOShard(
+      submitter: context.submitter(), wakeEvent: varve_event_create(), file: file,
+      options: DeviceOptions(queueDepth: 1))
+    Self.spoil(file.descriptor, in: folder)
+    let buffer = Buffer(4096)
+    let requests = (0..<2).map { _ in
+      TestRequest(operation: .read, memory: buffer.base, byteCount: 4096)
+    }
+    for request in requests { request.beginTransfer() }
+    let found = shard.slots.claim(upTo: 1, startingAt: 0)
+    let claim = try #require(found)
+    shard.submit(requests[1])
+    #expect(shard.queuedCount.load(ordering: .relaxed) == 1)
+    shard.launch(claim) { requests[0] }
+    #expect(requests.map(\.completionCount) == [1, 0])
+    var wake = pollfd(fd: shard.wakeEvent, events: Int16(POLLIN), revents: 0)
+    #expect(poll(&wake, 1, 0) == 1, "the reaper is told")
+    shard.beginClosing()
+    shard.reapUntilClosed(context)
+    #expect(requests.map(\.completionCount) == [1, 1])
+  }
+
   /// The descriptor is exchanged for one that allows no I/O: io_submit refuses each head in turn.
   @Test func aRefusedHeadFailsAlone() async throws {
     let folder = try TestFolder()
     let file = try DirectFile.create(folder.file(), options: CreateOptions(byteCount: 65536))
     let number = file.descriptorNumber
     let device = try AIODevice(file)
-    let useless = open(folder.path, 0o10000000 /* O_PATH */)
-    #expect(useless >= 0 && dup2(useless, number) == number)
-    close(useless)
+    Self.spoil(number, in: folder)
     let buffer = Buffer(4096)
     let requests = (0..<10).map { _ in
       TestRequest(operation: .read, memory: buffer.base, byteCount: 4096)

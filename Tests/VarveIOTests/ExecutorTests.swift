@@ -209,9 +209,7 @@ import Testing
     let file = try DirectFile.create(folder.file(), options: CreateOptions(byteCount: 65536))
     let number = file.descriptorNumber
     let device = try AIODevice(file)
-    let useless = open(folder.path, 0o10000000 /* O_PATH */)
-    #expect(useless >= 0 && dup2(useless, number) == number)
-    close(useless)
+    AIOTests.spoil(number, in: folder)
     let executor = try device.makeExecutor(threadCount: 1, onStall: { _ in })
     let buffer = Buffer(4096)
     let requests = (0..<count).map { _ in Stubborn(device, buffer) }
@@ -248,6 +246,46 @@ import Testing
       reaper.arm()
       reaper.reap(mayWait: true)
       goesOn = reaper.goesOn()
+    }
+  }
+
+  /// A request whose completion submits another one, and returns when the device is being closed.
+  private final class LastWord: IORequest, @unchecked Sendable {
+    private let device: any BlockDevice
+    private let next: TestRequest
+    private let isClosing: Flag
+
+    init(_ device: any BlockDevice, _ buffer: Buffer, then next: TestRequest, _ isClosing: Flag) {
+      self.device = device
+      self.next = next
+      self.isClosing = isClosing
+      super.init(operation: .read, memory: buffer.base, byteCount: 4096)
+    }
+
+    override func complete(_ error: IOError?) {
+      device.submit(next)
+      isClosing.set()
+      // Time to begin closing, so that the loop finds itself closed when this returns.
+      usleep(200_000)
+    }
+  }
+
+  /// What was submitted before a device is closed is finished, also from a completion of the very
+  /// round in which the loop learns of the end.
+  @Test func aRequestStagedByTheLastCompletionIsFinished() async throws {
+    try await Self.withExecutor(threadCount: 1) { device, executor in
+      let (first, second) = (Buffer(4096), Buffer(4096))
+      let isClosing = Flag()
+      let next = TestRequest(operation: .read, memory: second.base, byteCount: 4096)
+      let closing = try DeviceThread(name: "closing") {
+        while !isClosing.isSet { usleep(100) }
+        device.close()
+      }
+      await Task(executorPreference: executor) {
+        device.submit(LastWord(device, first, then: next, isClosing))
+      }.value
+      #expect(await next.result() == nil)
+      closing.join()
     }
   }
 

@@ -13,10 +13,10 @@ public struct Records: AsyncSequence, Sendable {
     private let store: Store
     private var shard = 0
     private var entries: [IndexEntry] = []
-    private var entriesTaken = 0
-    /// Fingerprints of the shard that the last group left, because its records took all the memory
-    /// that reads may.
-    private var left: [UInt64] = []
+    /// What of the shard is still to be looked up.
+    private var fingerprints: [UInt64] = []
+    /// How many are looked up at once: fewer while a group finds more than it may hold.
+    private var groupCount = Records.readsInFlight
     private var results: [Result<Record, StoreError>] = []
     private var resultsTaken = 0
 
@@ -48,19 +48,23 @@ public struct Records: AsyncSequence, Sendable {
 
     private mutating func fill() async -> Bool {
       let core = store.core
-      if left.isEmpty, entriesTaken == entries.count {
+      if fingerprints.isEmpty {
         guard shard < core.index.shardCount else { return false }
         entries.removeAll(keepingCapacity: true)
         core.index.snapshot(ofShard: shard, into: &entries)
-        entriesTaken = 0
+        fingerprints = entries.map(\.fingerprint)
         shard += 1
       }
-      let end = Swift.min(entriesTaken + Records.readsInFlight - left.count, entries.count)
-      let fingerprints = left + entries[entriesTaken..<end].map(\.fingerprint)
-      entriesTaken = end
+      let group = Array(fingerprints.suffix(groupCount))
+      fingerprints.removeLast(group.count)
       results = []
       resultsTaken = 0
-      (results, left) = await core.read(fingerprints: fingerprints, inShard: shard - 1)
+      let (found, left) = await core.read(fingerprints: group, inShard: shard - 1)
+      results = found
+      fingerprints += left
+      // Those that are left are read once more, so the next group is no larger than this one was.
+      groupCount =
+        left.isEmpty ? Swift.min(2 * groupCount, Records.readsInFlight) : group.count - left.count
       return true
     }
   }

@@ -193,7 +193,6 @@ extension LogAppender {
 
   /// Where the segment has no room left, the next one begins with the watermark, or the last frame
   /// would have no witness until somebody writes again.
-  /// Whatever is written next, at most half a segment, finds room behind it.
   private func writeWatermark(_ state: inout LogState, _ actions: inout LogActions) {
     guard let current = state.current else { return }
     let hasRoom = current.hasRoom(
