@@ -115,6 +115,12 @@ final class HoldingDevice: BlockDevice {
     for request in held { base.submit(request) }
   }
 
+  /// Lets go the last one that is held.
+  func releaseLastHeld() {
+    guard let last = state.withLock({ $0.held.popLast() }) else { return }
+    base.submit(last)
+  }
+
   func close() {
     release()
     base.close()

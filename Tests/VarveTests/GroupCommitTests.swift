@@ -38,8 +38,7 @@ import VarveIO
     let before = store.statistics
     var puts: [Task<UInt64, any Error>] = []
     for number in 1...8 {
-      puts.append(Task { try await store.put("k\(number)", "value \(number)") })
-      await API.until { store.statistics.lastSequence == before.lastSequence + UInt64(number) }
+      puts.append(try await start(number, in: store))
       log.quiet(ifActivityCountIs: log.activityCount)
     }
     #expect(store.statistics.frameCount == before.frameCount + 1)
@@ -47,5 +46,61 @@ import VarveIO
     for put in puts { _ = try await put.value }
     #expect(store.statistics.flushCount == before.flushCount + 2)
     try await store.close()
+  }
+
+  /// A group that gathers behind a frame's write goes on gathering behind the flush that follows.
+  @Test func aGroupGathersFromTheWriteThroughTheFlush() async throws {
+    let idle = IdleGate()
+    let medium = RAMDevice(image: try await Harness.formatted(), delivery: .inline)
+    let device = HoldingDevice(medium)
+    let store = try await idle.openStore(device)
+    try await store.put("first", "1")
+    let before = store.statistics
+    device.hold([.write, .flush])
+    var puts = [try await start(1, in: store)]
+    puts.append(try await start(2, in: store))
+    await API.until { device.heldCount == 1 }
+    device.hold([.flush])
+    device.releaseHeld()
+    puts.append(try await start(3, in: store))
+    #expect(store.statistics.frameCount == before.frameCount + 1)
+    device.release()
+    for put in puts { _ = try await put.value }
+    #expect(store.statistics.frameCount == before.frameCount + 2)
+    idle.open()
+    try await store.close()
+  }
+
+  /// A commit whose write is done but that waits for the frame before it is still in flight.
+  @Test func aGroupGathersBehindACommitWithAGapBeforeIt() async throws {
+    let idle = IdleGate()
+    let medium = RAMDevice(image: try await Harness.formatted(), delivery: .inline)
+    let device = HoldingDevice(medium)
+    let store = try await idle.openStore(device)
+    try await store.put("first", "1")
+    let before = store.statistics
+    device.hold([.write, .writeDurably])
+    // The watermark, for which nobody waits.
+    let log = store.core.log
+    log.quiet(ifActivityCountIs: log.activityCount)
+    var puts = [try await start(1, in: store)]
+    await API.until { device.heldCount == 2 }
+    device.releaseLastHeld()
+    puts.append(try await start(2, in: store))
+    puts.append(try await start(3, in: store))
+    #expect(store.statistics.frameCount == before.frameCount + 2)
+    device.release()
+    for put in puts { _ = try await put.value }
+    #expect(store.statistics.frameCount == before.frameCount + 3)
+    idle.open()
+    try await store.close()
+  }
+
+  /// Begins a durable put and waits until it is in the log.
+  private func start(_ number: Int, in store: Store) async throws -> Task<UInt64, any Error> {
+    let before = store.statistics.lastSequence
+    let put = Task { try await store.put("k\(number)", "value \(number)") }
+    await API.until { store.statistics.lastSequence == before + 1 }
+    return put
   }
 }

@@ -60,12 +60,6 @@ extension LogAppender {
   /// Decides what goes to the device now.
   func pump(_ state: inout LogState, _ actions: inout LogActions) {
     guard case .running = state.mode else { return }
-    if let frame = state.openFrame, frame.hasWaiters,
-      !state.hasCommitInFlight || frame.pageCount * 2 >= LogAppender.framePageCount
-    {
-      closeOpenFrame(&state)
-    }
-    if state.closedCount > 0 { submitClosedFrames(&state, &actions) }
     // DURABILITY: the flush is submitted after the completions of all frames that it covers were
     // seen, and covers only frames without a gap before them. A frame that completes while a flush
     // is in flight waits for the next.
@@ -75,6 +69,13 @@ extension LogAppender {
       actions.flushCovers = state.flushCovers
       counters.add(counters.flushes)
     }
+    // A commit whose frame was written just now is still in flight, by the flush above.
+    if let frame = state.openFrame, frame.hasWaiters,
+      !state.hasCommitInFlight || frame.pageCount * 2 >= LogAppender.framePageCount
+    {
+      closeOpenFrame(&state)
+    }
+    if state.closedCount > 0 { submitClosedFrames(&state, &actions) }
   }
 
   private func submitClosedFrames(_ state: inout LogState, _ actions: inout LogActions) {
@@ -84,7 +85,7 @@ extension LogAppender {
       frame.isCommit = frame.hasWaiters
       state.closedCount -= 1
       state.submittedCount += 1
-      if frame.isCommit { state.submittedCommitCount += 1 }
+      if frame.isCommit { state.unwrittenCommitCount += 1 }
       actions.submissions.append(frame)
     }
   }
@@ -130,7 +131,6 @@ extension LogAppender {
   func writeCompleted(_ frame: Frame, _ error: IOError?) {
     withLog { state, actions in
       state.submittedCount -= 1
-      if frame.isCommit { state.submittedCommitCount -= 1 }
       if case .poisoned = state.mode { return }
       if let error {
         actions.writeFailure = error
@@ -153,6 +153,7 @@ extension LogAppender {
       let frame = state.frames[state.writtenCount]
       guard frame.state == .written else { break }
       state.writtenCount += 1
+      if frame.isCommit { state.unwrittenCommitCount -= 1 }
       for waiter in frame.writtenWaiters { actions.resumptions.append((waiter, nil)) }
       frame.writtenWaiters = []
       if !frame.durableWaiters.isEmpty || state.maintenanceWaiter != nil {

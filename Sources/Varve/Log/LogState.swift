@@ -21,8 +21,9 @@ struct LogState {
   /// How many of `frames`, from the first, are on the device without a gap.
   var writtenCount = 0
   var submittedCount = 0
-  /// Submitted frames that somebody waited for when they were submitted.
-  var submittedCommitCount = 0
+  /// Frames that somebody waited for when they were submitted, and that are not on the device yet
+  /// or have a gap before them.
+  var unwrittenCommitCount = 0
   /// Frames that are closed and not submitted.
   var closedCount = 0
   /// Whether a written frame waits for a flush.
@@ -87,7 +88,7 @@ struct LogState {
   }
 
   /// Whether a commit that somebody waits for is under way: its write or its flush is in flight.
-  var hasCommitInFlight: Bool { flushCovers != nil || submittedCommitCount > 0 }
+  var hasCommitInFlight: Bool { flushCovers != nil || unwrittenCommitCount > 0 }
 
   /// Whether an idle log would have something to write: buffered records, or the watermark that
   /// witnesses the last commit. A group that gathers behind a commit goes when that ends, however
