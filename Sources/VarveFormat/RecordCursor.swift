@@ -26,7 +26,8 @@ public struct RecordCursor: Sendable {
         sequence: header.sequence,
         location: RecordLocation(
           page: page, slot: UInt8(truncatingIfNeeded: byteOffset / RecordHeader.alignment),
-          pageCount: pageCount, isTombstone: header.kind == .tombstone),
+          pageCount: pageCount, recordByteCount: header.recordByteCount,
+          isTombstone: header.kind == .tombstone),
         expiryMilliseconds: header.expiryMilliseconds)
     }
   }

@@ -1,27 +1,36 @@
 /// Where a record lies, in one word: page (40 bits), slot (the record's place in the page in units
-/// of 16 bytes), length hint (how many pages to read) and flags. It names exactly one record, so
-/// two versions of a key in one page have different locations: liveness and compare-and-set are
-/// one comparison of words. The index keeps it beside a 64-bit fingerprint.
+/// of 16 bytes), length hint (how many pages to read), size class and flags. It names exactly one
+/// record, so two versions of a key in one page have different locations: liveness and
+/// compare-and-set are one comparison of words. The index keeps it beside a 64-bit fingerprint, and
+/// says with it how many bytes die with a record that is superseded without being read.
 public struct RecordLocation: RawRepresentable, Hashable, Sendable {
-  /// The packed word: flags in bits 0–7, length hint in 8–15, slot in 16–23, page in 24–63.
+  /// The packed word: tombstone in bit 0, size class in 1–6, length hint in 8–15, slot in 16–23,
+  /// page in 24–63.
   public let rawValue: UInt64
 
   /// Wraps a packed word; 0 is "none".
   @inlinable public init(rawValue: UInt64) { self.rawValue = rawValue }
 
-  /// Packs a location.
+  /// Packs the location of a record of so many bytes.
   @inlinable
-  public init(page: PageIndex, slot: UInt8, pageCount: PageCount, isTombstone: Bool) {
-    rawValue =
-      page.rawValue << 24 | UInt64(slot) << 16
-      | UInt64(RecordLocation.lengthHint(for: pageCount)) << 8 | (isTombstone ? 1 : 0)
+  public init(
+    page: PageIndex, slot: UInt8, pageCount: PageCount, recordByteCount: Int, isTombstone: Bool
+  ) {
+    let hint = RecordLocation.lengthHint(for: pageCount)
+    self.init(
+      page: page, slot: slot, lengthHint: hint,
+      sizeClass: hint == 0 ? RecordLocation.sizeClass(for: recordByteCount) : 0,
+      isTombstone: isTombstone)
   }
 
-  /// Packs a location from a stored length hint.
+  /// Packs a location from a stored length hint and size class.
   @inlinable
-  public init(page: PageIndex, slot: UInt8, lengthHint: UInt8, isTombstone: Bool) {
+  public init(
+    page: PageIndex, slot: UInt8, lengthHint: UInt8, sizeClass: UInt8, isTombstone: Bool
+  ) {
     rawValue =
-      page.rawValue << 24 | UInt64(slot) << 16 | UInt64(lengthHint) << 8 | (isTombstone ? 1 : 0)
+      page.rawValue << 24 | UInt64(slot) << 16 | UInt64(lengthHint) << 8
+      | UInt64(sizeClass) << 1 | (isTombstone ? 1 : 0)
   }
 
   /// No location: page 0 holds a superblock and never a record.
@@ -35,6 +44,26 @@ public struct RecordLocation: RawRepresentable, Hashable, Sendable {
 
   /// The encoded number of pages.
   @inlinable public var lengthHint: UInt8 { UInt8(truncatingIfNeeded: rawValue >> 8) }
+
+  /// The size of a record that lies within a page, encoded; 0 for larger ones.
+  @inlinable public var sizeClass: UInt8 { UInt8(truncatingIfNeeded: rawValue >> 1) & 63 }
+
+  /// Bytes of the record, rounded up: by less than 112 within a page, to whole pages (exact up to
+  /// 128) beyond.
+  @inlinable public var byteCount: Int {
+    lengthHint == 0
+      ? RecordLocation.byteCount(ofSizeClass: sizeClass)
+      : Int(pageCountToRead.rawValue) * Limits.pageByteCount
+  }
+
+  /// Bytes of pages that the record takes among records of its own size: what moving it costs, and
+  /// what its death gives back. Of records of 2,100 bytes each has a page of its own.
+  @inlinable public var packedByteCount: Int {
+    guard lengthHint == 0 else { return byteCount }
+    let available = Limits.pageByteCount - PageHeader.byteCount
+    let countPerPage = max(1, available / byteCount)
+    return (Limits.pageByteCount + countPerPage - 1) / countPerPage
+  }
 
   /// Whether the record is a tombstone.
   @inlinable public var isTombstone: Bool { rawValue & 1 != 0 }
@@ -59,5 +88,21 @@ public struct RecordLocation: RawRepresentable, Hashable, Sendable {
       count >= 1 && count <= UInt32(Limits.maximumExtentPageCount),
       "an extent has 1 to 4224 pages")
     return count <= 128 ? UInt8(count - 1) : UInt8(127 + (count - 128 + 31) / 32)
+  }
+
+  /// Encodes the size of a record within a page: exact (records are multiples of 16 bytes) up to
+  /// 512 bytes, then in steps of 112.
+  @inlinable
+  public static func sizeClass(for recordByteCount: Int) -> UInt8 {
+    precondition(
+      recordByteCount >= 1 && recordByteCount <= Limits.pageByteCount, "a record within a page")
+    return recordByteCount <= 512
+      ? UInt8((recordByteCount - 1) / 16) : UInt8(32 + (recordByteCount - 513) / 112)
+  }
+
+  /// The largest record of a size class, in bytes.
+  @inlinable
+  public static func byteCount(ofSizeClass sizeClass: UInt8) -> Int {
+    sizeClass < 32 ? (Int(sizeClass) + 1) * 16 : 512 + (Int(sizeClass) - 31) * 112
   }
 }

@@ -21,32 +21,46 @@ public struct SegmentEntry: Hashable, Sendable {
   public var stream: StreamKind
   /// Whether a summary in two copies lies at its end.
   public var hasSummary: Bool
+  /// How much of the pages of its frames its records needed when it was sealed, in 128ths, rounded
+  /// up: what is live in it later is compared with that.
+  public var fill: UInt8
   /// How often it has been put to use.
   public var generation: Generation
   /// The segment before it in its stream, or none.
   public var predecessor: SegmentIndex
-  /// Pages of header and frames, where sealed.
+  /// Pages of header and frames, where sealed; in an open segment of relocated records those that
+  /// had been flushed when the entry was written.
   public var endPageCount: PageCount
 
   /// Describes a segment.
   public init(
-    state: SegmentState, stream: StreamKind = .user, hasSummary: Bool = false,
+    state: SegmentState, stream: StreamKind = .user, hasSummary: Bool = false, fill: UInt8 = 0,
     generation: Generation = Generation(0), predecessor: SegmentIndex = .none,
     endPageCount: PageCount = PageCount(0)
   ) {
     self.state = state
     self.stream = stream
     self.hasSummary = hasSummary
+    self.fill = fill
     self.generation = generation
     self.predecessor = predecessor
     self.endPageCount = endPageCount
   }
 
+  /// The share that records of so many packed bytes take of so many pages, as `fill` says it.
+  public static func fill(packedByteCount: Int, pageCount: PageCount) -> UInt8 {
+    let byteCount = max(1, pageCount.byteCount)
+    return UInt8(min(255, (packedByteCount * 128 + byteCount - 1) / byteCount))
+  }
+
+  /// The packed bytes that `fill` stands for.
+  public var packedByteCount: Int { endPageCount.byteCount * Int(fill) / 128 }
+
   enum Field {
     static let state = FieldLayout("state", 0, 1)
     static let stream = FieldLayout("stream", 1, 1)
     static let flags = FieldLayout("flags", 2, 1)
-    static let reserved = FieldLayout("reserved", 3, 1)
+    static let fill = FieldLayout("fill", 3, 1)
     static let generation = FieldLayout("generation", 4, 4)
     static let predecessor = FieldLayout("predecessor", 8, 4)
     static let endPageCount = FieldLayout("endPageCount", 12, 4)
@@ -54,7 +68,7 @@ public struct SegmentEntry: Hashable, Sendable {
 
   /// The layout, for FORMAT.md.
   public static let layout = [
-    Field.state, Field.stream, Field.flags, Field.reserved, Field.generation, Field.predecessor,
+    Field.state, Field.stream, Field.flags, Field.fill, Field.generation, Field.predecessor,
     Field.endPageCount,
   ]
 
@@ -65,6 +79,7 @@ public struct SegmentEntry: Hashable, Sendable {
     page.store(state.rawValue, byteOffset + Field.state.byteOffset)
     page.store(stream.rawValue, byteOffset + Field.stream.byteOffset)
     page.store(hasSummary ? 1 as UInt8 : 0, byteOffset + Field.flags.byteOffset)
+    page.store(fill, byteOffset + Field.fill.byteOffset)
     page.store(generation.rawValue, byteOffset + Field.generation.byteOffset)
     page.store(predecessor.rawValue, byteOffset + Field.predecessor.byteOffset)
     page.store(endPageCount.rawValue, byteOffset + Field.endPageCount.byteOffset)
@@ -76,9 +91,9 @@ public struct SegmentEntry: Hashable, Sendable {
     }
     let flags: UInt8 = page.load(byteOffset + Field.flags.byteOffset)
     guard flags <= 1 else { throw .malformed("segment flags") }
-    try page.requireZero(Field.reserved, at: byteOffset)
     self.init(
       state: state, stream: try page.stream(Field.stream, at: byteOffset), hasSummary: flags == 1,
+      fill: page.load(byteOffset + Field.fill.byteOffset),
       generation: try page.generation(Field.generation, at: byteOffset),
       predecessor: SegmentIndex(page.load(byteOffset + Field.predecessor.byteOffset)),
       endPageCount: try page.pageCount(Field.endPageCount, at: byteOffset))

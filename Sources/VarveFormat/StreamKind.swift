@@ -12,4 +12,12 @@ public enum StreamKind: UInt8, Hashable, Sendable, CaseIterable {
   case relocation3 = 4
   /// Index checkpoints.
   case checkpoint = 8
+
+  /// The streams of relocated records, youngest first.
+  public static let relocations: [StreamKind] = [
+    .relocation0, .relocation1, .relocation2, .relocation3,
+  ]
+
+  /// Whether compaction writes it.
+  public var isRelocation: Bool { self != .user && self != .checkpoint }
 }

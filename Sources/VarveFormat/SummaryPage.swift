@@ -1,6 +1,6 @@
 // A segment's footer is its summary: which keys its records are of, in two copies of pages that
 // each stand alone. It lets recovery rebuild the index without reading the records, and it is the
-// witness that a lost page held the newest version of a key. 13 bytes a record are typical.
+// witness that a lost page held the newest version of a key. 14 bytes a record are typical.
 
 /// One record, as the summary names it.
 public struct SummaryEntry: Hashable, Sendable {
@@ -91,7 +91,7 @@ public enum SummaryPage {
   static let nextSequenceBit: UInt8 = 4
   static let samePageBit: UInt8 = 8
   static let onePageBit: UInt8 = 16
-  /// The longest entry: hash 11, control 1, slot 1, hint 1, page 10, sequence 10, expiry 8.
+  /// The longest entry: hash 11, control 1, slot 1, size 1, page 10, sequence 10, expiry 8.
   static let maximumEntryByteCount = 42
 
   /// Completes and seals a page that a `SummaryBuilder` filled.
@@ -166,7 +166,9 @@ struct SummaryReader {
     let control: UInt8 = try take(bytes)
     let slot: UInt8 = try take(bytes)
     guard control < 32 else { throw .malformed("summary entry") }
-    let hint: UInt8 = control & SummaryPage.onePageBit != 0 ? 0 : try take(bytes)
+    let size: UInt8 = try take(bytes)
+    let isOnePage = control & SummaryPage.onePageBit != 0
+    guard isOnePage ? size < 64 : size > 0 else { throw .malformed("summary size") }
     if control & SummaryPage.samePageBit == 0 { page = page &+ (try takeVariable(bytes)) }
     if control & SummaryPage.nextSequenceBit != 0 {
       sequence = sequence &+ 1
@@ -184,7 +186,8 @@ struct SummaryReader {
         fingerprint: fingerprint, selector: UInt32(selectorLow) | UInt32(selectorHigh) << 16),
       sequence: SequenceNumber(sequence),
       location: RecordLocation(
-        page: PageIndex(page), slot: slot, lengthHint: hint,
+        page: PageIndex(page), slot: slot, lengthHint: isOnePage ? 0 : size,
+        sizeClass: isOnePage ? size : 0,
         isTombstone: control & SummaryPage.tombstoneBit != 0),
       expiryMilliseconds: expiry)
   }

@@ -97,9 +97,11 @@ extension Seeded {
   }
 
   mutating func location() -> RecordLocation {
-    RecordLocation(
+    let hint = flip() ? 0 : UInt8(below(256))
+    return RecordLocation(
       page: PageIndex(1 + magnitude(upTo: Limits.maximumPageCount - 2)),
-      slot: UInt8(below(256)), lengthHint: flip() ? 0 : UInt8(below(256)), isTombstone: flip())
+      slot: UInt8(below(256)), lengthHint: hint, sizeClass: hint == 0 ? UInt8(below(64)) : 0,
+      isTombstone: flip())
   }
 
   /// Entries that jump about as no writer's do.

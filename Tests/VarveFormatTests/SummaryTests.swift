@@ -58,6 +58,7 @@ import VarveFormat
             location: RecordLocation(
               page: PageIndex(page), slot: UInt8(random.below(256)),
               pageCount: PageCount(recordsPerPage == 1 ? UInt32(1 + random.below(40)) : 1),
+              recordByteCount: 16 * (1 + random.below(250)),
               isTombstone: random.below(10) == 0), expiryMilliseconds: 0))
       }
       let pages = Sample.summary(entries)
@@ -87,7 +88,7 @@ import VarveFormat
         sequence: SequenceNumber(number % 2 == 0 ? 1 : Limits.maximumCounter),
         location: RecordLocation(
           page: PageIndex(number % 2 == 0 ? Limits.maximumPageCount - 1 : 1), slot: 255,
-          lengthHint: 255, isTombstone: true), expiryMilliseconds: .max)
+          lengthHint: 255, sizeClass: 0, isTombstone: true), expiryMilliseconds: .max)
     }
     #expect(try Self.decode(Sample.summary(entries)) == entries)
   }

@@ -62,7 +62,7 @@ import VarveFormat
     let text = try FormatDocument.load().text
     let location = RecordLocation(
       page: Self.framePage, slot: UInt8(FrameHeader.payloadByteOffset / RecordHeader.alignment),
-      pageCount: PageCount(1), isTombstone: false)
+      pageCount: PageCount(1), recordByteCount: 48, isTombstone: false)
     let secret = HashKey(low: 0x0809_0a0b_0c0d_0e0f, high: 0x0001_0203_0405_0607)
     let hash = Self.key.lend { KeyHash(of: $0, keyedBy: secret) }
     for number in [

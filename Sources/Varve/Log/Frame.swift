@@ -1,29 +1,16 @@
 // One group commit: records gathered in page-aligned memory, and the request that writes them. The
-// frame is its own `IORequest`, so that submitting it allocates nothing.
+// frame is its own `IORequest`, so that submitting it allocates nothing. `LogFrame` is one of the
+// user's log, `RelocationFrame` one of compaction's.
 
 import VarveFormat
 import VarveIO
 
 /// A frame in memory.
 ///
-/// SAFETY: while open it changes only under the log's lock; once closed its bytes no longer change
-/// until they are written. Record bytes never change once appended, so readers may use them
-/// without the lock.
-final class Frame: IORequest, @unchecked Sendable {
-  /// How far a frame is.
-  enum State {
-    /// Takes records.
-    case open
-    /// Sealed, in the queue.
-    case closed
-    /// In the hands of the device.
-    case submitted
-    /// On the device, perhaps only in its cache.
-    case written
-    /// The device reported an error.
-    case failed
-  }
-
+/// SAFETY: it changes only under its owner's lock or in its owner's task; once sealed its bytes no
+/// longer change until they are written. Record bytes never change once appended, so readers may
+/// use them without the lock.
+class Frame: IORequest, @unchecked Sendable {
   /// A run of pages under one checksum.
   struct Extent {
     var page: Int
@@ -33,54 +20,40 @@ final class Frame: IORequest, @unchecked Sendable {
 
   /// One page for a segment header, then the frame's pages; gone once the frame is written.
   private var heldBuffer: PageBuffer?
-  /// The place of the frame in the stream, from 1.
-  let identifier: UInt64
-  private(set) var layout = FrameLayout()
-  private(set) var extents: [Extent] = []
-  private(set) var recordCount: UInt32 = 0
-  private(set) var firstSequence = SequenceNumber.zero
-  private(set) var lastSequence = SequenceNumber.zero
+  /// The stream of its segment.
+  final let stream: StreamKind
+  final private(set) var layout = FrameLayout()
+  final private(set) var extents: [Extent] = []
+  final private(set) var recordCount: UInt32 = 0
+  final private(set) var firstSequence = SequenceNumber.zero
+  final private(set) var lastSequence = SequenceNumber.zero
   /// Bytes of records, so that padding can be counted.
-  private(set) var recordByteCount = 0
+  final private(set) var recordByteCount = 0
 
   // Where it goes; a rewrite after a failed write changes it.
-  var segment: SegmentIndex
-  var generation: Generation
+  final var segment: SegmentIndex
+  final var generation: Generation
   /// The frame's first page on the device.
-  var firstPage: PageIndex
+  final var firstPage: PageIndex
   /// The same, counted from the segment's first page.
-  var pageInSegment: Int
+  final var pageInSegment: Int
   /// The number of the frame in its segment; the first one carries the segment header.
-  var ordinal: UInt32
+  final var ordinal: UInt32
 
-  var state = State.open
-  /// Locations that this frame's records superseded: dead once the frame is durable.
-  var superseded: [RecordLocation] = []
-  var writtenWaiters: [WriteWaiter] = []
-  var durableWaiters: [WriteWaiter] = []
-  /// Whether somebody waits for the frame to be written or durable.
-  var hasWaiters: Bool { !(writtenWaiters.isEmpty && durableWaiters.isEmpty) }
-  /// Whether somebody waited for the frame when it was submitted.
-  var isCommit = false
-  private let log: LogAppender
+  private var isSealed = false
 
-  init(
-    buffer: PageBuffer, identifier: UInt64, segment: SegmentIndex, generation: Generation,
-    firstPage: PageIndex, pageInSegment: Int, ordinal: UInt32, log: LogAppender
-  ) {
+  /// A frame that begins where the frames of a segment end.
+  init(buffer: PageBuffer, stream: StreamKind, endOf open: OpenSegment) {
     heldBuffer = buffer
     pageCapacity = buffer.byteCount / Limits.pageByteCount - 1
-    self.identifier = identifier
-    self.segment = segment
-    self.generation = generation
-    self.firstPage = firstPage
-    self.pageInSegment = pageInSegment
-    self.ordinal = ordinal
-    self.log = log
+    self.stream = stream
+    segment = open.segment
+    generation = open.generation
+    firstPage = PageIndex(open.firstPage.rawValue + UInt64(open.nextPage))
+    pageInSegment = open.nextPage
+    ordinal = open.ordinal
     unsafe super.init(operation: .write)
   }
-
-  override func complete(_ error: IOError?) { log.writeCompleted(self, error) }
 
   /// The memory of the frame, until it is given up.
   private var buffer: PageBuffer {
@@ -89,35 +62,36 @@ final class Frame: IORequest, @unchecked Sendable {
   }
 
   /// Gives the memory up for another frame, or nil where readers still hold it.
-  func takeBuffer() -> PageBuffer? {
+  final func takeBuffer() -> PageBuffer? {
     defer { heldBuffer = nil }
     return isKnownUniquelyReferenced(&heldBuffer) ? heldBuffer : nil
   }
 
   /// Pages that the buffer has room for.
-  let pageCapacity: Int
+  final let pageCapacity: Int
 
   /// Pages in use.
-  var pageCount: Int { layout.pageCount }
+  final var pageCount: Int { layout.pageCount }
 
   /// Whether a page of the device lies in this frame.
-  func contains(_ page: PageIndex) -> Bool {
+  final func contains(_ page: PageIndex) -> Bool {
     page >= firstPage && page.rawValue < firstPage.rawValue + UInt64(pageCount)
   }
 
   /// Where the record placed so will lie.
-  func location(
-    of placement: FrameLayout.Placement, isTombstone: Bool
+  final func location(
+    of placement: FrameLayout.Placement, _ header: RecordHeader
   ) -> RecordLocation {
     RecordLocation(
       page: PageIndex(firstPage.rawValue + UInt64(placement.extentPage)),
       slot: UInt8(placement.byteOffset / RecordHeader.alignment),
-      pageCount: PageCount(UInt32(placement.extentPageCount)), isTombstone: isTombstone)
+      pageCount: PageCount(UInt32(placement.extentPageCount)),
+      recordByteCount: header.recordByteCount, isTombstone: header.kind == .tombstone)
   }
 
   /// Appends a record at the next place, which `layout` foretells.
-  func append(_ header: RecordHeader, key: RawSpan, storedValue: RawSpan) {
-    precondition(state == .open, "a closed frame takes no records")
+  final func append(_ header: RecordHeader, key: RawSpan, storedValue: RawSpan) {
+    precondition(!isSealed, "a sealed frame takes no records")
     let byteCount = header.recordByteCount
     if pageCount > 0 {
       var trial = layout
@@ -139,8 +113,11 @@ final class Frame: IORequest, @unchecked Sendable {
     extents[extents.count - 1].recordCount += 1
     recordCount += 1
     recordByteCount += byteCount
-    if firstSequence == .zero { firstSequence = header.sequence }
-    lastSequence = header.sequence
+    // Those of a relocated frame come in any order.
+    if firstSequence == .zero || header.sequence < firstSequence {
+      firstSequence = header.sequence
+    }
+    if header.sequence > lastSequence { lastSequence = header.sequence }
   }
 
   /// Clears what lies between the last record and the end of its page: buffers are reused.
@@ -163,15 +140,16 @@ final class Frame: IORequest, @unchecked Sendable {
   }
 
   /// The checksum of the frame before this one, once sealed.
-  private(set) var previousChecksum: UInt32 = 0
+  final private(set) var previousChecksum: UInt32 = 0
 
   /// Completes the frame for its place on the device and returns its checksum, which the next
   /// frame carries.
-  func seal(_ seal: Seal) -> UInt32 {
+  final func seal(_ seal: Seal) -> UInt32 {
     if pageCount == 0 {
       layout.takeHeaderPage()
       extents = [Extent(page: 0, pageCount: 1, recordCount: 0)]
     }
+    isSealed = true
     zeroPadding()
     previousChecksum = seal.previousChecksum
     if let header = seal.segmentHeader {
@@ -186,7 +164,7 @@ final class Frame: IORequest, @unchecked Sendable {
       firstSequence: firstSequence, lastSequence: lastSequence,
       durableWatermark: seal.durableWatermark, ordinal: ordinal,
       pageCount: PageCount(UInt32(pageCount)), recordCount: recordCount,
-      previousChecksum: previousChecksum, extentsChecksum: extentsChecksum, stream: .user,
+      previousChecksum: previousChecksum, extentsChecksum: extentsChecksum, stream: stream,
       clockMilliseconds: seal.clockMilliseconds, openEpoch: seal.openEpoch)
     let first = extents[0]
     buffer.withMutableBytes(bufferRange(of: first)) { header.encode(into: &$0) }
@@ -231,7 +209,7 @@ final class Frame: IORequest, @unchecked Sendable {
   }
 
   /// The records of the frame, read back from its memory.
-  func records(hashKey: HashKey) -> [SummaryEntry] {
+  final func records(hashKey: HashKey) -> [SummaryEntry] {
     var entries: [SummaryEntry] = []
     for (position, extent) in extents.enumerated() {
       let kind: PageKind = position == 0 ? .frameStart : .frameContinuation
@@ -251,7 +229,7 @@ final class Frame: IORequest, @unchecked Sendable {
   }
 
   /// The memory of a record of this frame, and where its extent begins in it.
-  func extent(at location: RecordLocation) -> BufferedExtent? {
+  final func extent(at location: RecordLocation) -> BufferedExtent? {
     guard let heldBuffer else { return nil }
     let page = Int(location.page.rawValue - firstPage.rawValue)
     return BufferedExtent(

@@ -20,9 +20,9 @@ struct RecordPlace: Hashable {
 /// What became of an attempt to append.
 enum AppendResult {
   /// In the frame, with this (last) sequence number.
-  case appended(frame: Frame, sequence: SequenceNumber)
+  case appended(frame: LogFrame, sequence: SequenceNumber)
   /// There was nothing to delete: the frame that holds the key's tombstone, if it is not durable.
-  case nothingToDelete(frame: Frame?)
+  case nothingToDelete(frame: LogFrame?)
   /// Wait with `waitForSpace` and try again.
   case mustWait(WaitReason)
   /// The current record changed since it was read: read again.
@@ -45,7 +45,7 @@ extension LogAppender {
         return .nothingToDelete(frame: state.frames.last { $0.contains(current.page) })
       }
     }
-    let frame: Frame
+    let frame: LogFrame
     switch makeRoom(CollectionOfOne(record), level, &state, &actions) {
     case .ready(let ready): frame = ready
     case .mustWait(let reason): return .mustWait(reason)
@@ -64,7 +64,7 @@ extension LogAppender {
     _ records: [PreparedRecord], operations: [Batch.Operation], storedValues: [[UInt8]],
     level: Durability, _ state: inout LogState, _ actions: inout LogActions
   ) -> AppendResult {
-    let frame: Frame
+    let frame: LogFrame
     switch makeRoom(records, level, &state, &actions) {
     case .ready(let ready): frame = ready
     case .mustWait(let reason): return .mustWait(reason)
@@ -108,13 +108,13 @@ extension LogAppender {
   ///
   /// - Throws: `IndexFull`; nothing changed.
   private func publish(
-    _ record: PreparedRecord, key: RawSpan, storedValue: RawSpan, in frame: Frame,
+    _ record: PreparedRecord, key: RawSpan, storedValue: RawSpan, in frame: LogFrame,
     _ state: inout LogState
   ) throws(IndexFull) -> SequenceNumber {
     var header = record.header
     var trial = frame.layout
     let placement = trial.place(header.recordByteCount)
-    let location = frame.location(of: placement, isTombstone: record.isDelete)
+    let location = frame.location(of: placement, header)
     let old = RecordLocation(rawValue: try index.upsert(record.hash, location.rawValue))
     let sequence = SequenceNumber(state.lastSequence.rawValue + 1)
     state.lastSequence = sequence
@@ -133,7 +133,7 @@ extension LogAppender {
   }
 
   private enum Room {
-    case ready(Frame)
+    case ready(LogFrame)
     case mustWait(WaitReason)
     case failed(StoreError)
   }
@@ -193,7 +193,7 @@ extension LogAppender {
   }
 
   private func fits(
-    _ records: some Collection<PreparedRecord>, in frame: Frame, _ state: borrowing LogState
+    _ records: some Collection<PreparedRecord>, in frame: LogFrame, _ state: borrowing LogState
   ) -> Bool {
     guard let current = state.current else { return false }
     var layout = frame.layout
@@ -253,7 +253,7 @@ extension LogAppender {
 
   /// Opens a frame of at least `pageCount` pages at the end of the current segment, or nil where
   /// the memory for it is in use.
-  func openFrame(pageCount: Int, _ level: Durability, _ state: inout LogState) -> Frame? {
+  func openFrame(pageCount: Int, _ level: Durability, _ state: inout LogState) -> LogFrame? {
     guard let current = state.current else { return nil }
     let roomPages =
       Int(geometry.framePageLimit(summaryPages: PageCount(1)).rawValue) - current.nextPage
@@ -263,11 +263,8 @@ extension LogAppender {
     else {
       return nil
     }
-    let frame = Frame(
-      buffer: buffer, identifier: state.nextFrameIdentifier, segment: current.segment,
-      generation: current.generation,
-      firstPage: PageIndex(current.firstPage.rawValue + UInt64(current.nextPage)),
-      pageInSegment: current.nextPage, ordinal: current.ordinal, log: self)
+    let frame = LogFrame(
+      buffer: buffer, identifier: state.nextFrameIdentifier, in: current, log: self)
     state.nextFrameIdentifier += 1
     state.frames.append(frame)
     return frame
@@ -299,7 +296,7 @@ extension LogAppender {
   }
 
   /// Takes the memory of a written frame back.
-  func recycle(_ frame: Frame, _ state: inout LogState) {
+  func recycle(_ frame: LogFrame, _ state: inout LogState) {
     let standard = min(LogAppender.framePageCount, max(1, Int(geometry.segmentPageCount.rawValue)))
     state.bufferByteCount -= (frame.pageCapacity + 1) * Limits.pageByteCount
     if let buffer = frame.takeBuffer(), frame.pageCapacity == standard {
@@ -320,7 +317,7 @@ extension LogAppender {
   }
 
   /// Completes a frame as the next one of the current segment.
-  func sealFrame(_ frame: Frame, _ state: inout LogState) {
+  func sealFrame(_ frame: LogFrame, _ state: inout LogState) {
     guard var current = state.current else { return }
     current.chainChecksum = frame.seal(
       Frame.Seal(

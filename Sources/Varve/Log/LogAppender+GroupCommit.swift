@@ -27,7 +27,7 @@ final class LogFlush: IORequest, @unchecked Sendable {
 extension LogAppender {
   /// Adds a writer to the frame that it waits for; acknowledges at once what is so already.
   func register(
-    _ waiter: WriteWaiter, for frame: Frame, level: Durability, _ state: inout LogState,
+    _ waiter: WriteWaiter, for frame: LogFrame, level: Durability, _ state: inout LogState,
     _ actions: inout LogActions
   ) {
     if case .poisoned(let error) = state.mode, frame.identifier > state.durableFrameIdentifier {
@@ -52,7 +52,7 @@ extension LogAppender {
     }
   }
 
-  private func isInWrittenPrefix(_ frame: Frame, _ state: LogState) -> Bool {
+  private func isInWrittenPrefix(_ frame: LogFrame, _ state: LogState) -> Bool {
     if frame.identifier <= state.durableFrameIdentifier { return true }
     return state.frames.prefix(state.writtenCount).contains { $0 === frame }
   }
@@ -128,7 +128,7 @@ extension LogAppender {
   }
 
   /// A frame's write has come back.
-  func writeCompleted(_ frame: Frame, _ error: IOError?) {
+  func writeCompleted(_ frame: LogFrame, _ error: IOError?) {
     withLog { state, actions in
       state.submittedCount -= 1
       if case .poisoned = state.mode { return }
@@ -167,7 +167,7 @@ extension LogAppender {
     resumeSpaceWaiters(&state, &actions)
   }
 
-  private func hasLaterFrame(of frame: Frame, _ state: LogState) -> Bool {
+  private func hasLaterFrame(of frame: LogFrame, _ state: LogState) -> Bool {
     state.frames[state.writtenCount...].contains { $0.segment == frame.segment }
   }
 

@@ -122,7 +122,7 @@ extension LogAppender {
   }
 
   private func move(
-    _ frame: Frame, hashKey: HashKey, _ moves: inout [FrameMove], _ state: inout LogState
+    _ frame: LogFrame, hashKey: HashKey, _ moves: inout [FrameMove], _ state: inout LogState
   ) {
     guard var current = state.current else { return }
     let move = FrameMove(

@@ -17,7 +17,7 @@ struct LogState {
 
   var mode = Mode.running
   /// Frames that are not yet durable, in stream order; the last may be open.
-  var frames: [Frame] = []
+  var frames: [LogFrame] = []
   /// How many of `frames`, from the first, are on the device without a gap.
   var writtenCount = 0
   var submittedCount = 0
@@ -82,7 +82,7 @@ struct LogState {
   }
 
   /// The frame that takes records, if there is one.
-  var openFrame: Frame? {
+  var openFrame: LogFrame? {
     guard let last = frames.last, last.state == .open else { return nil }
     return last
   }
@@ -118,7 +118,7 @@ enum WaitReason {
 /// What is to be done once the lock is released: requests to submit, writers to resume, and what
 /// to tell the caller's logger and listeners, which may do anything.
 struct LogActions {
-  var submissions: [Frame] = []
+  var submissions: [LogFrame] = []
   /// The flush to submit: the last frame that it covers.
   var flushCovers: UInt64?
   var writeFailure: IOError?

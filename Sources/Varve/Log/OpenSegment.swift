@@ -49,6 +49,7 @@ struct FinishedSegment {
   var endPageCount: PageCount
   var lastFrameChecksum: UInt32
   var summary: SummaryBuilder
-  /// The last frame in it: the footer waits until that is durable.
+  /// The last frame in it: the footer waits until that is durable. 0 where it is.
   var lastFrameIdentifier: UInt64
+  var stream = StreamKind.user
 }

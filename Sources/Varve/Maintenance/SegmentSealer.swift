@@ -46,7 +46,8 @@ struct SegmentSealer {
     let facts = SummaryFacts(
       recordCount: builder.recordCount, endPageCount: finished.endPageCount,
       summaryPageCount: pageCount, lastFrameChecksum: finished.lastFrameChecksum,
-      firstSequence: builder.firstSequence, lastSequence: builder.lastSequence, stream: .user)
+      firstSequence: builder.firstSequence, lastSequence: builder.lastSequence,
+      stream: finished.stream)
     let first = SegmentSealer.page(
       0, copy: copy, summaryPageCount: pageCount, of: finished.segment, in: geometry)
     let buffer = PageBuffer(pageCount: Int(pageCount.rawValue))

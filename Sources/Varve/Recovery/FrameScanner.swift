@@ -130,7 +130,10 @@ struct FrameScanner {
   /// Whether a valid frame is the next of the chain and not a leftover of an earlier open.
   private func continues(_ frame: ScannedFrame, _ scan: SegmentScan, chain: UInt32) -> Bool {
     guard frame.header.ordinal == scan.nextOrdinal, frame.header.previousChecksum == chain,
-      frame.header.recordCount == 0 || frame.header.firstSequence > scan.lastSequence
+      frame.header.stream == scan.header?.stream,
+      // Relocated records come in any order.
+      frame.header.stream != .user || frame.header.recordCount == 0
+        || frame.header.firstSequence > scan.lastSequence
     else { return false }
     // DURABILITY: behind a cut only frames of later opens count; what an earlier recovery dropped
     // never comes back.
@@ -149,7 +152,7 @@ struct FrameScanner {
     scan.nextOrdinal += 1
     scan.lastFramePage = frame.page
     scan.lastFrameChecksum = frame.checksum
-    if frame.header.recordCount > 0 { scan.lastSequence = frame.header.lastSequence }
+    scan.lastSequence = max(scan.lastSequence, frame.header.lastSequence)
     scan.durableWatermark = max(scan.durableWatermark, frame.header.durableWatermark)
     scan.clockMilliseconds = max(scan.clockMilliseconds, frame.header.clockMilliseconds)
   }

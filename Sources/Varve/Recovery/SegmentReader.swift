@@ -43,28 +43,40 @@ struct SegmentReader {
   func summary(of segment: SegmentIndex, entry: SegmentEntry) async -> SegmentSummary? {
     guard let facts = await facts(of: segment, entry: entry) else { return nil }
     let pageCount = Int(facts.summaryPageCount.rawValue)
-    let buffer = PageBuffer(pageCount: pageCount)
     var records: [SummaryEntry] = []
     records.reserveCapacity(min(Int(facts.recordCount), pageCount * Limits.pageByteCount / 12))
-    let second = page(0, copy: 1, facts, of: segment)
-    if await device.read(pageCount, pagesAt: second, into: buffer) != nil {
+    guard
+      await readSummary(facts, pages: 0..<pageCount, of: segment, entry: entry, into: &records),
+      records.count == Int(facts.recordCount)
+    else { return nil }
+    return SegmentSummary(facts: facts, records: records)
+  }
+
+  /// Reads some pages of a summary and appends the records that they name; false where one of them
+  /// is lost in both copies.
+  func readSummary(
+    _ facts: SummaryFacts, pages: Range<Int>, of segment: SegmentIndex, entry: SegmentEntry,
+    into records: inout [SummaryEntry]
+  ) async -> Bool {
+    let buffer = PageBuffer(pageCount: pages.count)
+    let second = page(pages.lowerBound, copy: 1, facts, of: segment)
+    if await device.read(pages.count, pagesAt: second, into: buffer) != nil {
       // Page by page below, from the other copy.
       buffer.withMutableBytes(0..<buffer.byteCount) { $0.zero(0..<$0.byteCount) }
     }
-    for ordinal in 0..<pageCount {
+    for (position, ordinal) in pages.enumerated() {
       if take(
-        buffer, ordinal, at: page(ordinal, copy: 1, facts, of: segment), of: segment, facts, entry,
-        &records)
+        buffer, position, ordinal, at: page(ordinal, copy: 1, facts, of: segment), of: segment,
+        facts, entry, &records)
       {
         continue
       }
       let other = page(ordinal, copy: 0, facts, of: segment)
-      guard await device.read(1, pagesAt: other, into: buffer, bufferPage: ordinal) == nil,
-        take(buffer, ordinal, at: other, of: segment, facts, entry, &records)
-      else { return nil }
+      guard await device.read(1, pagesAt: other, into: buffer, bufferPage: position) == nil,
+        take(buffer, position, ordinal, at: other, of: segment, facts, entry, &records)
+      else { return false }
     }
-    guard records.count == Int(facts.recordCount) else { return nil }
-    return SegmentSummary(facts: facts, records: records)
+    return true
   }
 
   private func page(
@@ -75,12 +87,13 @@ struct SegmentReader {
   }
 
   private func take(
-    _ buffer: PageBuffer, _ ordinal: Int, at page: PageIndex, of segment: SegmentIndex,
-    _ facts: SummaryFacts, _ entry: SegmentEntry, _ records: inout [SummaryEntry]
+    _ buffer: PageBuffer, _ position: Int, _ ordinal: Int, at page: PageIndex,
+    of segment: SegmentIndex, _ facts: SummaryFacts, _ entry: SegmentEntry,
+    _ records: inout [SummaryEntry]
   ) -> Bool {
     let before = records.count
     let firstPage = geometry.firstPage(of: segment)
-    let isWhole = buffer.withPage(ordinal) { bytes -> Bool in
+    let isWhole = buffer.withPage(position) { bytes -> Bool in
       guard let header = verified(bytes, at: page, entry), header.kind == .summary,
         let found = try? SummaryPage.facts(of: bytes, ordinal: UInt32(ordinal)), found == facts,
         (try? SummaryPage.entries(of: bytes, into: &records)) != nil

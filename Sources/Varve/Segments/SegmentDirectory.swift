@@ -5,15 +5,29 @@
 import Synchronization
 import VarveFormat
 
+/// A number of records and the bytes of pages that they need, in one word, so that one atomic
+/// addition counts both. No segment holds 2³¹ of either.
+struct LiveCount {
+  private(set) var rawValue: UInt64
+
+  init(rawValue: UInt64 = 0) { self.rawValue = rawValue }
+
+  /// One record.
+  init(_ location: RecordLocation) { rawValue = UInt64(location.packedByteCount) << 32 | 1 }
+
+  var recordCount: Int { Int(rawValue & 0xffff_ffff) }
+  var byteCount: Int { Int(rawValue >> 32) }
+}
+
 /// The counts of one segment.
 struct SegmentCounters: ~Copyable {
   let generation = Atomic<UInt32>(0)
   /// Reads in flight: a pinned segment is not reused.
   let pins = Atomic<Int>(0)
   /// Records that the index names, tombstones aside.
-  let liveRecords = Atomic<Int>(0)
+  let liveRecords = Atomic<UInt64>(LiveCount().rawValue)
   /// Tombstones that the index names.
-  let liveTombstones = Atomic<Int>(0)
+  let liveTombstones = Atomic<UInt64>(LiveCount().rawValue)
   /// Pages of the segment from this one on may still be in the write buffer only.
   let bufferedFloor = Atomic<UInt32>(UInt32.max)
 }
@@ -79,34 +93,49 @@ struct SegmentCounters: ~Copyable {
   /// Counts a record that the index now names.
   func addLive(_ location: RecordLocation) {
     guard let segment = geometry.segment(containing: location.page) else { return }
+    let record = LiveCount(location).rawValue
     with(segment) {
       if location.isTombstone {
-        _ = $0.liveTombstones.add(1, ordering: .relaxed)
+        _ = $0.liveTombstones.wrappingAdd(record, ordering: .relaxed)
       } else {
-        _ = $0.liveRecords.add(1, ordering: .relaxed)
+        _ = $0.liveRecords.wrappingAdd(record, ordering: .relaxed)
       }
     }
   }
 
-  /// Counts a record as dead; true when the segment has nothing live left.
+  /// Counts a record as dead; true when the segment has nothing live left of its kind.
   func removeLive(_ location: RecordLocation) -> Bool {
     guard let segment = geometry.segment(containing: location.page) else { return false }
+    let record = LiveCount(location)
     return with(segment) {
-      let left =
+      let before =
         location.isTombstone
-        ? $0.liveTombstones.subtract(1, ordering: .acquiringAndReleasing).newValue
-        : $0.liveRecords.subtract(1, ordering: .acquiringAndReleasing).newValue
-      precondition(left >= 0, "more records died in a segment than lived in it")
-      return left == 0
+        ? $0.liveTombstones.wrappingSubtract(record.rawValue, ordering: .acquiringAndReleasing)
+          .oldValue
+        : $0.liveRecords.wrappingSubtract(record.rawValue, ordering: .acquiringAndReleasing)
+          .oldValue
+      let left = LiveCount(rawValue: before)
+      precondition(
+        left.recordCount > 0 && left.byteCount >= record.byteCount,
+        "more records died in a segment than lived in it")
+      return left.recordCount == 1
     }
   }
 
   func liveRecordCount(of segment: SegmentIndex) -> Int {
-    with(segment) { $0.liveRecords.load(ordering: .acquiring) }
+    with(segment) { LiveCount(rawValue: $0.liveRecords.load(ordering: .acquiring)).recordCount }
   }
 
   func liveTombstoneCount(of segment: SegmentIndex) -> Int {
-    with(segment) { $0.liveTombstones.load(ordering: .acquiring) }
+    with(segment) { LiveCount(rawValue: $0.liveTombstones.load(ordering: .acquiring)).recordCount }
+  }
+
+  /// Bytes of pages that the records and tombstones need that the index names.
+  func liveByteCount(of segment: SegmentIndex) -> Int {
+    with(segment) {
+      LiveCount(rawValue: $0.liveRecords.load(ordering: .acquiring)).byteCount
+        + LiveCount(rawValue: $0.liveTombstones.load(ordering: .acquiring)).byteCount
+    }
   }
 
   func setBufferedFloor(_ page: UInt32, of segment: SegmentIndex) {

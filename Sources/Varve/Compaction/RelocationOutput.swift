@@ -1,0 +1,143 @@
+import VarveFormat
+import VarveIO
+
+/// Where the relocated records of one stream go: the segment that is being filled and the frames
+/// for it that are still in memory. Everything here is arithmetic and copying; who owns it writes,
+/// flushes and seals.
+struct RelocationOutput {
+  let stream: StreamKind
+  /// The segment that is being filled.
+  private(set) var current: OpenSegment?
+  /// The frame that takes records.
+  private var frame: RelocationFrame?
+  /// Frames that wait to be written, in order.
+  private(set) var closed: [RelocationFrame] = []
+  /// Segments that are full and wait to be sealed, once their frames are durable.
+  private(set) var finished: [FinishedSegment] = []
+  /// Pages of the current segment that a flush has covered.
+  var flushedPageCount = 0
+
+  init(stream: StreamKind) { self.stream = stream }
+
+  /// Pages of a frame: as large as those of the log.
+  static let framePageCount = LogAppender.framePageCount
+
+  /// Places a record, or returns nil where a fresh segment is needed first.
+  mutating func append(
+    _ header: RecordHeader, key: RawSpan, storedValue: RawSpan, hash: KeyHash, _ seal: SealContext
+  ) -> RecordLocation? {
+    if let frame, let location = place(header, key, storedValue, hash, in: frame, seal.geometry) {
+      return location
+    }
+    closeFrame(seal)
+    guard let current else { return nil }
+    var layout = FrameLayout()
+    _ = layout.place(header.recordByteCount)
+    guard
+      current.hasRoom(
+        endPage: current.nextPage + layout.pageCount, additionalRecordCount: 1, in: seal.geometry)
+    else {
+      finishSegment()
+      return nil
+    }
+    let room = Int(seal.geometry.framePageLimit(summaryPages: PageCount(1)).rawValue)
+    let pageCount = max(
+      layout.pageCount, min(RelocationOutput.framePageCount, room - current.nextPage))
+    let frame = RelocationFrame(
+      buffer: PageBuffer(pageCount: pageCount + 1), stream: stream, endOf: current)
+    self.frame = frame
+    return place(header, key, storedValue, hash, in: frame, seal.geometry)
+  }
+
+  private mutating func place(
+    _ header: RecordHeader, _ key: RawSpan, _ storedValue: RawSpan, _ hash: KeyHash,
+    in frame: RelocationFrame, _ geometry: Geometry
+  ) -> RecordLocation? {
+    var layout = frame.layout
+    let placement = layout.place(header.recordByteCount)
+    guard layout.pageCount <= frame.pageCapacity, let current,
+      current.hasRoom(
+        endPage: frame.pageInSegment + layout.pageCount, additionalRecordCount: 1, in: geometry)
+    else { return nil }
+    let location = frame.location(of: placement, header)
+    frame.append(header, key: key, storedValue: storedValue)
+    self.current?.summary.append(
+      SummaryEntry(
+        hash: hash, sequence: header.sequence, location: location,
+        expiryMilliseconds: header.expiryMilliseconds))
+    return location
+  }
+
+  /// Goes on in a fresh segment.
+  mutating func enter(_ segment: PreparedSegment, _ seal: SealContext) {
+    precondition(current == nil, "the segment before is finished first")
+    current = OpenSegment(
+      segment: segment.segment, generation: segment.generation,
+      firstPage: seal.geometry.firstPage(of: segment.segment), isReserve: false,
+      header: SegmentHeader(
+        stream: stream, predecessor: .none, predecessorGeneration: Generation(0),
+        predecessorEndPageCount: PageCount(0), predecessorFrameChecksum: 0,
+        firstSequence: .zero, durableWatermark: seal.durableSequence,
+        clockMilliseconds: seal.clockMilliseconds, openEpoch: seal.openEpoch))
+    flushedPageCount = 0
+  }
+
+  /// Completes the frame in memory.
+  mutating func closeFrame(_ seal: SealContext) {
+    guard let frame, var current else { return }
+    current.chainChecksum = frame.seal(
+      Frame.Seal(
+        uuid: seal.uuid, checksum: Checksum(uuid: seal.uuid),
+        previousChecksum: current.chainChecksum, durableWatermark: seal.durableSequence,
+        clockMilliseconds: seal.clockMilliseconds, openEpoch: seal.openEpoch,
+        segmentHeader: frame.ordinal == 0 ? current.header : nil))
+    current.lastFramePage = frame.pageInSegment
+    current.nextPage = frame.pageInSegment + frame.pageCount
+    current.ordinal += 1
+    self.current = current
+    closed.append(frame)
+    self.frame = nil
+  }
+
+  /// Ends the current segment where its frames end.
+  mutating func finishSegment() {
+    guard let current else { return }
+    finished.append(
+      FinishedSegment(
+        segment: current.segment, generation: current.generation,
+        endPageCount: PageCount(UInt32(current.nextPage)),
+        lastFrameChecksum: current.chainChecksum, summary: current.summary,
+        lastFrameIdentifier: 0, stream: stream))
+    self.current = nil
+    flushedPageCount = 0
+  }
+
+  mutating func takeClosed() -> [RelocationFrame] {
+    defer { closed = [] }
+    return closed
+  }
+
+  mutating func takeFinished() -> [FinishedSegment] {
+    defer { finished = [] }
+    return finished
+  }
+
+  /// Forgets everything that is not durable, after a failed write: what is left of the segment is
+  /// never used again.
+  mutating func abandon() {
+    frame = nil
+    closed = []
+    finished = []
+    current = nil
+    flushedPageCount = 0
+  }
+}
+
+/// What frames are sealed with.
+struct SealContext {
+  let uuid: StoreUUID
+  let geometry: Geometry
+  var durableSequence: SequenceNumber
+  var clockMilliseconds: UInt64
+  var openEpoch: UInt32
+}
