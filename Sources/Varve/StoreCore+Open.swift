@@ -145,7 +145,8 @@ extension StoreCore {
     _ environment: StoreEnvironment
   ) async throws(IOError) {
     if let error = await device.flush() { throw error }
-    for segment in recovered.replay.emptySegments.reversed() {
+    let empty = recovered.replay.emptySegments.reversed() + recovered.relocated.emptySegments
+    for segment in empty {
       let generation = recovered.table[segment].generation
       _ = try await recovered.table.update(
         [(segment, SegmentEntry(state: .free, generation: generation))], on: device)
@@ -215,10 +216,9 @@ extension StoreCore {
     let index = recovered.index
     let maintenance = thread.map { thread in
       Maintenance(
-        device: device, environment: environment, thread: thread, log: log,
+        device: device, environment: environment, thread: thread, log: log, cache: cache,
         hashKey: HashKey(low: superblock.hashKeyLow, high: superblock.hashKeyHigh),
-        options: options, superblock: superblock, table: recovered.table,
-        userOrder: recovered.replay.order,
+        options: options, recovered: recovered, stepByteCount: plan.compactionByteLimit / 2,
         adjustMemory: {
           if options.cacheEnabled { StoreCore.adjustMemory(plan, index, cache) }
         })
@@ -257,12 +257,7 @@ extension StoreCore {
         // What is appended from here on is in the write buffer first.
         recovered.segments.setBufferedFloor(UInt32(scan.endPage), of: scan.segment)
       } else {
-        state.finished.append(
-          FinishedSegment(
-            segment: scan.segment, generation: scan.generation,
-            endPageCount: PageCount(UInt32(scan.endPage)),
-            lastFrameChecksum: scan.lastFrameChecksum, summary: summary,
-            lastFrameIdentifier: 0))
+        state.finished.append(FinishedSegment(scan))
         state.predecessor = state.finished.last
       }
     }

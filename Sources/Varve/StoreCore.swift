@@ -255,6 +255,8 @@ final class StoreCore: Sendable {
     result.frameCount = counters.value(counters.frames)
     result.flushCount = counters.value(counters.flushes)
     result.freedSegmentCount = counters.value(counters.freedSegments)
+    result.relocatedRecordCount = counters.value(counters.relocatedRecords)
+    result.relocationByteCount = counters.value(counters.relocationBytes)
     result.segmentCount = Int(geometry.segmentCount)
     result.freeSegmentCount = maintenance?.freeSegmentCount ?? foundFreeSegmentCount
     result.reservedSegmentCount = Maintenance.reserve(segmentCount: geometry.segmentCount)

@@ -35,6 +35,10 @@ public struct StoreStatistics: Hashable, Sendable {
   public var metadataByteCount: UInt64 = 0
   /// Bytes of checkpoints written.
   public var checkpointByteCount: UInt64 = 0
+  /// Bytes of frames that compaction wrote.
+  public var relocationByteCount: UInt64 = 0
+  /// Records that compaction moved.
+  public var relocatedRecordCount: UInt64 = 0
   /// Frames written.
   public var frameCount: UInt64 = 0
   /// Flushes of the device.
@@ -71,8 +75,9 @@ public struct StoreStatistics: Hashable, Sendable {
   /// Bytes written to the device for each byte that users wrote.
   public var writeAmplification: Double {
     guard userByteCount > 0 else { return 0 }
-    return Double(frameByteCount + metadataByteCount + checkpointByteCount)
-      / Double(userByteCount)
+    let byteCount =
+      frameByteCount + metadataByteCount + checkpointByteCount + relocationByteCount
+    return Double(byteCount) / Double(userByteCount)
   }
 
   /// Bytes of index memory for each key, tombstones included.

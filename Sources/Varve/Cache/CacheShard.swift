@@ -132,9 +132,13 @@ struct CacheShard: Sendable {
   }
 
   /// Takes a record out, if it is there.
-  mutating func remove(_ key: Key, hash: UInt64) {
-    guard let slot = slot(of: key, hash: hash) else { return }
-    drop(nodeNumber(inSlot: slot))
+  @discardableResult
+  mutating func remove(_ key: Key, hash: UInt64) -> CachedRecord? {
+    guard let slot = slot(of: key, hash: hash) else { return nil }
+    let number = nodeNumber(inSlot: slot)
+    let record = nodes[number].record
+    drop(number)
+    return record
   }
 
   /// Empties the shard and gives its memory back; the counts stay.

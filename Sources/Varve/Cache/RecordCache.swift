@@ -46,7 +46,18 @@ package final class RecordCache: Sendable {
     guard limit.load(ordering: .relaxed) > 0 else { return }
     let key = CacheShard.Key(locationWord: locationWord, generation: generation)
     let hash = key.hash
-    shard(of: hash).state.withLock { $0.remove(key, hash: hash) }
+    shard(of: hash).state.withLock { _ = $0.remove(key, hash: hash) }
+  }
+
+  /// Knows a record by its new place, if it is cached: compaction has moved it.
+  package func rename(
+    _ locationWord: UInt64, generation: UInt32, to newWord: UInt64, generation newGeneration: UInt32
+  ) {
+    guard limit.load(ordering: .relaxed) > 0 else { return }
+    let key = CacheShard.Key(locationWord: locationWord, generation: generation)
+    let hash = key.hash
+    let record = shard(of: hash).state.withLock { $0.remove(key, hash: hash) }
+    if let record { insert(record, locationWord: newWord, generation: newGeneration) }
   }
 
   /// Lets go of all records; the counts stay.

@@ -12,8 +12,9 @@ struct RelocationOutput {
   private var frame: RelocationFrame?
   /// Frames that wait to be written, in order.
   private(set) var closed: [RelocationFrame] = []
-  /// Segments that are full and wait to be sealed, once their frames are durable.
-  private(set) var finished: [FinishedSegment] = []
+  /// Segments that are full and wait to be sealed, once their frames are durable, and how many of
+  /// their pages a flush has covered.
+  private var finished: [(segment: FinishedSegment, flushedPageCount: Int)] = []
   /// Pages of the current segment that a flush has covered.
   var flushedPageCount = 0
 
@@ -102,12 +103,12 @@ struct RelocationOutput {
   /// Ends the current segment where its frames end.
   mutating func finishSegment() {
     guard let current else { return }
-    finished.append(
-      FinishedSegment(
-        segment: current.segment, generation: current.generation,
-        endPageCount: PageCount(UInt32(current.nextPage)),
-        lastFrameChecksum: current.chainChecksum, summary: current.summary,
-        lastFrameIdentifier: 0, stream: stream))
+    let segment = FinishedSegment(
+      segment: current.segment, generation: current.generation,
+      endPageCount: PageCount(UInt32(current.nextPage)),
+      lastFrameChecksum: current.chainChecksum, summary: current.summary,
+      lastFrameIdentifier: 0, stream: stream)
+    finished.append((segment, flushedPageCount))
     self.current = nil
     flushedPageCount = 0
   }
@@ -119,17 +120,16 @@ struct RelocationOutput {
 
   mutating func takeFinished() -> [FinishedSegment] {
     defer { finished = [] }
-    return finished
+    return finished.map(\.segment)
   }
 
-  /// Forgets everything that is not durable, after a failed write: what is left of the segment is
-  /// never used again.
-  mutating func abandon() {
-    frame = nil
-    closed = []
-    finished = []
-    current = nil
-    flushedPageCount = 0
+  /// Gives up the segments that are not sealed, after a failed write, and says how many pages of
+  /// each count: those that a flush has covered, or the header alone.
+  mutating func abandonSegments() -> [(segment: SegmentIndex, endPageCount: PageCount)] {
+    var abandoned = finished.map { ($0.segment.segment, $0.flushedPageCount) }
+    if let current { abandoned.append((current.segment, flushedPageCount)) }
+    self = RelocationOutput(stream: stream)
+    return abandoned.map { ($0.0, PageCount(UInt32(max(1, $0.1)))) }
   }
 }
 

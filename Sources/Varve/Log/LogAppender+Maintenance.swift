@@ -63,14 +63,15 @@ extension LogAppender {
   /// Learns how much space is left.
   ///
   /// - Returns: whether puts are refused.
-  func noteSpace(hasRoomForPuts: Bool, isExhausted: Bool) -> Bool {
+  func noteSpace(hasRoomForPuts: Bool, isExhausted: Bool, isReclaiming: Bool) -> Bool {
     state.withLock { state in
       state.isFreeing = false
+      state.isReclaiming = isReclaiming
       if hasRoomForPuts {
         for position in state.ready.indices { state.ready[position].isReserve = false }
         state.current?.isReserve = false
       }
-      state.isFull = !hasRoomForPuts && state.ready.allSatisfy(\.isReserve)
+      state.isFull = !hasRoomForPuts && !isReclaiming && state.ready.allSatisfy(\.isReserve)
       state.isExhausted = isExhausted && state.ready.isEmpty
       return state.isFull
     }

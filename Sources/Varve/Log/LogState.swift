@@ -48,6 +48,8 @@ struct LogState {
   var isExhausted = false
   /// Whether the maintenance task frees segments and has not said yet how much space there is.
   var isFreeing = false
+  /// Whether compaction is making space.
+  var isReclaiming = false
   /// Whether sequence numbers came since writers that wait for room last tried.
   var needsRoomCheck = false
 
@@ -75,10 +77,11 @@ struct LogState {
   /// Records and bytes since the last checkpoint.
   var recordCountSinceCheckpoint = 0
 
-  /// Whether the maintenance task has segments to seal or to free, perhaps once a flush has made
-  /// deaths durable: a delete waits for that before it is refused.
+  /// Whether the maintenance task has segments to seal, to free or to compact, perhaps once a flush
+  /// has made deaths durable: a write waits for that before it is refused.
   var hasSpaceToCome: Bool {
-    hasDeadSegments || isFreeing || !finished.isEmpty || frames.contains { !$0.superseded.isEmpty }
+    hasDeadSegments || isFreeing || isReclaiming || !finished.isEmpty
+      || frames.contains { !$0.superseded.isEmpty }
   }
 
   /// The frame that takes records, if there is one.

@@ -53,3 +53,13 @@ struct FinishedSegment {
   var lastFrameIdentifier: UInt64
   var stream = StreamKind.user
 }
+
+extension FinishedSegment {
+  /// What recovery found of a segment that was open.
+  init(_ scan: SegmentScan) {
+    self.init(
+      segment: scan.segment, generation: scan.generation,
+      endPageCount: PageCount(UInt32(scan.endPage)), lastFrameChecksum: scan.lastFrameChecksum,
+      summary: scan.summary, lastFrameIdentifier: 0, stream: scan.header?.stream ?? .user)
+  }
+}

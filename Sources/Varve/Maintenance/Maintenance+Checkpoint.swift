@@ -52,7 +52,10 @@ extension Maintenance {
     defer { unpublishedCheckpoint = [] }
     let taken = try await openSegments(free, stream: .checkpoint, predecessor: .none)
     var generations = table.entries.map { item in
-      item.entry.state == .free || position.unusedSegments.contains(item.segment)
+      // What compaction is filling is replayed from its beginning.
+      let isFilling = item.entry.state == .open && item.entry.stream.isRelocation
+      return item.entry.state == .free || isFilling
+        || position.unusedSegments.contains(item.segment)
         ? Generation(0) : item.entry.generation
     }
     for segment in taken { generations[Int(segment.segment.rawValue)] = Generation(0) }
@@ -142,6 +145,8 @@ extension Maintenance {
         _ = log.close()
         return error
       }
+      relocation = nil
+      try await finishOutputs()
       try await sealFinishedSegments()
       try await freeDeadSegments()
       if log.recordCountSinceCheckpoint > Maintenance.checkpointAtCloseRecordCount {

@@ -27,15 +27,21 @@ extension Maintenance {
       guard finished.last?.segment == last.segment,
         finished.last?.lastFrameIdentifier == last.lastFrameIdentifier
       else { return }
-      var changes: [(SegmentIndex, SegmentEntry)] = []
-      for segment in finished {
-        try await provideSegments()
-        changes.append((segment.segment, await sealedEntry(of: segment)))
-      }
-      if let error = await device.flush() { throw error }
-      try await updateTable(changes)
+      try await seal(Array(finished))
       log.dropFirstFinished(finished.count)
     }
+  }
+
+  /// Seals segments whose frames have been flushed.
+  func seal(_ finished: [FinishedSegment]) async throws(IOError) {
+    guard !finished.isEmpty else { return }
+    var changes: [(SegmentIndex, SegmentEntry)] = []
+    for segment in finished {
+      try await provideSegments()
+      changes.append((segment.segment, await sealedEntry(of: segment)))
+    }
+    if let error = await device.flush() { throw error }
+    try await updateTable(changes)
   }
 
   /// Writes the summary of a finished segment and returns what the table will say of it.
@@ -63,11 +69,12 @@ extension Maintenance {
   func freeDeadSegments() async throws(IOError) {
     while log.takeDeadSegmentsFlag() {
       try await freeAll(
-        userOrder.filter { segment in
+        (userOrder + relocationSegments).filter { segment in
           table[segment].state == .sealed && isEmpty(segment)
             && segments.liveTombstoneCount(of: segment) == 0
         })
-      while let oldest = userOrder.first,
+      // DURABILITY: older versions lie in older segments only where nothing has been relocated.
+      while relocationSegments.isEmpty, let oldest = userOrder.first,
         table[oldest].state == .sealed, isEmpty(oldest)
       {
         guard await dropTombstones(of: oldest) else { return }
@@ -82,11 +89,24 @@ extension Maintenance {
 
   func freeAll(_ dead: [SegmentIndex]) async throws(IOError) {
     guard !dead.isEmpty else { return }
-    try await updateTable(
-      dead.map { segment in
-        (segment, SegmentEntry(state: .free, generation: table[segment].generation))
-      })
-    userOrder.removeAll { dead.contains($0) }
+    var changes = dead.map { segment in
+      (segment, SegmentEntry(state: .free, generation: table[segment].generation))
+    }
+    // DURABILITY: from here on copies are all that is left of what lay there. The same write says
+    // how far their open segments have been flushed, so that a loss in them is never taken for the
+    // end of a compaction that a crash interrupted.
+    for output in outputs {
+      guard let current = output.current, output.flushedPageCount > 0 else { continue }
+      var entry = table[current.segment]
+      entry.endPageCount = PageCount(UInt32(output.flushedPageCount))
+      changes.append((current.segment, entry))
+    }
+    try await updateTable(changes)
+    let freed = Set(dead)
+    userOrder.removeAll { freed.contains($0) }
+    relocationSegments.removeAll { freed.contains($0) }
+    unmovable.subtract(freed)
+    for segment in dead { beginSequences[segment] = nil }
     // Oldest last to be reused: wear is spread, and leftovers stay readable for inspection.
     freeSegments.insert(contentsOf: dead.reversed(), at: 0)
     publishFreeCount()

@@ -41,7 +41,10 @@ final class Maintenance: @unchecked Sendable {
   let signal: Signal
   let options: StoreOptions
   let hashKey: HashKey
+  let cache: RecordCache
   let adjustMemory: @Sendable () -> Void
+  /// Bytes of records that a step of compaction moves, and as many again that it reads.
+  let stepByteCount: Int
   private let thread: WorkerThread
 
   var superblock: Superblock
@@ -52,6 +55,20 @@ final class Maintenance: @unchecked Sendable {
   var unpublishedCheckpoint: [SegmentIndex] = []
   /// Segments of the user stream in the order of the log, free ones excluded.
   var userOrder: [SegmentIndex]
+  /// Segments of relocated records, free ones excluded.
+  var relocationSegments: [SegmentIndex]
+  /// What compaction fills, a segment for each stream.
+  var outputs: [RelocationOutput]
+  /// What compaction is at.
+  var relocation: Relocation?
+  /// Segments that cannot be compacted, because something in them is damaged.
+  var unmovable: Set<SegmentIndex> = []
+  /// The sequence number at which each segment was begun, as far as known: its age.
+  var beginSequences: [SegmentIndex: SequenceNumber]
+  /// Segments of relocated records that a crash left unsealed.
+  private var unsealed: [FinishedSegment]
+  /// Writes of compaction that failed.
+  var compactionFailureCount = 0
   /// Rewrites since the store was opened: a device that fails everywhere is given up.
   var rewriteCount = 0
   /// What others ask for; nil once the task has ended.
@@ -63,8 +80,8 @@ final class Maintenance: @unchecked Sendable {
 
   init(
     device: any BlockDevice, environment: StoreEnvironment, thread: WorkerThread,
-    log: LogAppender, hashKey: HashKey, options: StoreOptions, superblock: Superblock,
-    table: SegmentTable, userOrder: [SegmentIndex], adjustMemory: @escaping @Sendable () -> Void
+    log: LogAppender, cache: RecordCache, hashKey: HashKey, options: StoreOptions,
+    recovered: RecoveredStore, stepByteCount: Int, adjustMemory: @escaping @Sendable () -> Void
   ) {
     self.device = device
     self.environment = environment
@@ -77,10 +94,17 @@ final class Maintenance: @unchecked Sendable {
     signal = log.maintenance
     self.options = options
     self.hashKey = hashKey
+    self.cache = cache
     self.adjustMemory = adjustMemory
-    self.superblock = superblock
-    self.table = table
-    self.userOrder = userOrder
+    self.stepByteCount = stepByteCount
+    superblock = recovered.superblock
+    table = recovered.table
+    userOrder = recovered.replay.order
+    relocationSegments = recovered.relocatedSegments
+    beginSequences = recovered.beginSequences
+    unsealed = recovered.relocated.openScans.map(FinishedSegment.init)
+    let streamCount = Maintenance.streamCount(segmentCount: superblock.geometry.segmentCount)
+    outputs = StreamKind.relocations.prefix(streamCount).map(RelocationOutput.init)
     freeSegments = table.entries.filter { $0.entry.state == .free }.map(\.segment).reversed()
     publishFreeCount()
   }
@@ -89,7 +113,15 @@ final class Maintenance: @unchecked Sendable {
   static let sequenceRange: UInt64 = 1 << 20
 
   /// Segments that puts may not take: room for tombstones, and for what a failed write moves.
-  static func reserve(segmentCount: UInt32) -> Int { max(3, min(8, Int(segmentCount / 64))) }
+  static func reserve(segmentCount: UInt32) -> Int { max(4, min(8, Int(segmentCount / 64))) }
+
+  /// Age classes of relocated records: each keeps a segment open, so few segments have few.
+  static func streamCount(segmentCount: UInt32) -> Int {
+    segmentCount < 128 ? 2 : segmentCount < 512 ? 3 : 4
+  }
+
+  /// More places than these do not fail on a device that is worth writing to.
+  var isCompactionGivenUp: Bool { compactionFailureCount > Maintenance.maximumRewriteCount }
 
   var reserve: Int { Maintenance.reserve(segmentCount: superblock.geometry.segmentCount) }
 
@@ -169,6 +201,7 @@ final class Maintenance: @unchecked Sendable {
       if let plan = log.rewritePlan() { try await rewrite(plan) }
       guard !log.isPoisoned else { return }
       try await supplyLog()
+      try await sealUnsealed()
       // What a full store has deleted or overwritten is dead only once that is durable.
       if freeSegments.count <= reserve, log.hasPendingDeaths {
         _ = try await settle(through: nil)
@@ -178,6 +211,7 @@ final class Maintenance: @unchecked Sendable {
       if isCheckpointDue, let error = await writeCheckpoint() {
         health.logger.warning("a checkpoint was not written", metadata: ["error": "\(error)"])
       }
+      if try await compact() { signal.raise() }
     } catch {
       log.poison("metadata could not be written: \(error)")
     }
@@ -191,6 +225,14 @@ final class Maintenance: @unchecked Sendable {
     try await reserveSequences()
     try await provideSegments()
     try await sealFinishedSegments()
+  }
+
+  /// Seals what a crash left of a compaction: the records there count, and nothing is added.
+  private func sealUnsealed() async throws(IOError) {
+    guard !unsealed.isEmpty else { return }
+    try await seal(unsealed)
+    unsealed = []
+    log.noteDeadSegment()
   }
 
   /// Extends the range of sequence numbers before it is used up.
@@ -286,22 +328,25 @@ final class Maintenance: @unchecked Sendable {
     let limit = max(1, min(4, (freeSegments.count - reserve) / 16))
     let wantedCount = log.wantedSegmentCount(upTo: limit)
     var taken: [SegmentIndex] = []
-    // One stays back for records whose write fails.
-    while taken.count < wantedCount, freeSegments.count > 1, let segment = takeFreeSegment() {
+    // Two stay back: for records whose write fails, and for what compaction moves.
+    while taken.count < wantedCount, freeSegments.count > 2, let segment = takeFreeSegment() {
       taken.append(segment)
     }
     if !taken.isEmpty {
       let opened = try await openSegments(
         taken, stream: .user, predecessor: userOrder.last ?? .none)
       userOrder += taken
+      for segment in taken { beginSequences[segment] = log.lastSequence }
       log.provide(
         opened.map {
           PreparedSegment(
             segment: $0.segment, generation: $0.generation, isReserve: !hasRoomForPuts)
         })
     }
+    let hasRoom = freeSegments.count >= reserve
     let isFull = log.noteSpace(
-      hasRoomForPuts: freeSegments.count >= reserve, isExhausted: freeSegments.count <= 1)
+      hasRoomForPuts: hasRoom, isExhausted: freeSegments.count <= 2,
+      isReclaiming: !hasRoom && canReclaim)
     health.setFull(isFull)
   }
 

@@ -18,8 +18,9 @@ struct RecoveryPlanner {
 
     /// Whether it has everything in a sealed segment, as `UserLogRecovery` judges it.
     func covers(_ segment: SegmentIndex, _ entry: SegmentEntry, _ facts: SummaryFacts) -> Bool {
-      generations[Int(segment.rawValue)] == entry.generation && root.replaySegment != segment
-        && facts.firstSequence <= root.cutSequence
+      guard generations[Int(segment.rawValue)] == entry.generation else { return false }
+      return entry.stream.isRelocation
+        || root.replaySegment != segment && facts.firstSequence <= root.cutSequence
     }
   }
 
@@ -42,7 +43,7 @@ struct RecoveryPlanner {
       let limit = UInt64(root.segmentCount) * UInt64(geometry.segmentPageCount.rawValue)
       pageCount += 1 + min(limit, root.pageCount + UInt64(FrameScanner.windowPageCount))
     }
-    for (segment, entry) in table.entries where entry.state != .free && entry.stream == .user {
+    for (segment, entry) in table.entries where entry.state != .free && entry.stream != .checkpoint {
       pageCount += 1
       guard entry.hasSummary, let facts = await reader.facts(of: segment, entry: entry) else {
         plan.frameSegmentCount += 1

@@ -17,6 +17,8 @@ struct RelocatedReplayResult {
   var openScans: [SegmentScan] = []
   /// Open segments without a frame that counts.
   var emptySegments: [SegmentIndex] = []
+  /// The sequence number at which each segment was begun, as far as known.
+  var beginSequences: [SegmentIndex: SequenceNumber] = [:]
   /// Whether copies that had been flushed are missing.
   var hasLoss = false
   var clockMilliseconds: UInt64 = 0
@@ -33,7 +35,6 @@ struct RelocatedReplay {
   let lastSequences: [SegmentIndex: SequenceNumber]
   /// Memory for the sequence numbers of copies.
   let byteLimit: Int
-  let progress: (Int) -> Void
 
   private var geometry: Geometry { superblock.geometry }
 
@@ -50,9 +51,10 @@ struct RelocatedReplay {
     into index: inout RecoveredIndex, report: inout RecoveryReport
   ) async throws(StoreError) -> RelocatedReplayResult {
     var result = RelocatedReplayResult()
+    let used = table.entries.filter { $0.entry.state != .free && $0.entry.stream.isRelocation }
+    result.beginSequences = await beginSequences(of: used)
     var sources: [Source] = []
-    for (segment, entry) in table.entries
-    where entry.state != .free && entry.stream.isRelocation && !isCovered(segment, entry) {
+    for (segment, entry) in used where !isCovered(segment, entry) {
       let source = await look(at: segment, entry, &result, &report)
       if let source { sources.append(source) }
     }
@@ -82,6 +84,26 @@ struct RelocatedReplay {
     return min(shardCount, max(1, (needed + byteLimit - 1) / max(1, byteLimit)))
   }
 
+  /// When the segments were begun, by their headers.
+  private func beginSequences(
+    of used: [(segment: SegmentIndex, entry: SegmentEntry)]
+  ) async -> [SegmentIndex: SequenceNumber] {
+    var sequences: [SegmentIndex: SequenceNumber] = [:]
+    for start in stride(from: 0, to: used.count, by: UserLogRecovery.concurrentReadCount) {
+      let chunk = used[start..<min(start + UserLogRecovery.concurrentReadCount, used.count)]
+      let reader = reader
+      await withTaskGroup(of: (SegmentIndex, SequenceNumber?).self) { group in
+        for (segment, entry) in chunk {
+          group.addTask {
+            (segment, await reader.header(of: segment, entry: entry)?.durableWatermark)
+          }
+        }
+        for await (segment, sequence) in group { sequences[segment] = sequence }
+      }
+    }
+    return sequences
+  }
+
   /// Whether the checkpoint already has everything in a segment: it was sealed when that began.
   private func isCovered(_ segment: SegmentIndex, _ entry: SegmentEntry) -> Bool {
     guard let checkpoint else { return false }
@@ -92,21 +114,23 @@ struct RelocatedReplay {
     at segment: SegmentIndex, _ entry: SegmentEntry, _ result: inout RelocatedReplayResult,
     _ report: inout RecoveryReport
   ) async -> Source? {
-    defer { progress(geometry.segmentByteCount) }
     if entry.state == .sealed, entry.hasSummary,
       let facts = await reader.facts(of: segment, entry: entry)
     {
       return Source(segment: segment, entry: entry, recordCount: Int(facts.recordCount))
     }
     let endPage = Int(entry.endPageCount.rawValue)
-    let scan = await scanner.scan(
+    var scan = await scanner.scan(
       segment, generation: entry.generation, endPage: entry.state == .sealed ? endPage : nil)
     report.readByteCount += UInt64(scan.readPageCount * Limits.pageByteCount)
     report.frameRecordCount += scan.recordCount
     result.clockMilliseconds = max(result.clockMilliseconds, scan.clockMilliseconds)
     // DURABILITY: the table says how much of an open segment had been flushed before anything
     // relied on it, so a chain that ends earlier is damage and never a torn tail.
-    if scan.endPage < endPage { noteLoss(of: segment, &result, &report) }
+    if scan.endPage < endPage {
+      noteLoss(of: segment, &result, &report)
+      scan.records += scan.leftovers.frames.flatMap(\.records)
+    }
     if entry.state == .open {
       guard scan.hasFrames else {
         result.emptySegments.append(segment)

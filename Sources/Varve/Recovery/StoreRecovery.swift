@@ -12,7 +12,17 @@ struct RecoveredStore {
   var index: RecordIndex
   var segments: SegmentDirectory
   var replay: UserLogReplay
+  var relocated: RelocatedReplayResult
+  /// Segments of relocated records, empty ones excluded.
+  var relocatedSegments: [SegmentIndex]
   var report: RecoveryReport
+}
+
+extension RecoveredStore {
+  /// The sequence number at which each segment was begun, as far as known.
+  var beginSequences: [SegmentIndex: SequenceNumber] {
+    replay.firstSequences.merging(relocated.beginSequences) { first, _ in first }
+  }
 }
 
 /// Recovers a store in memory. Writes nothing.
@@ -56,15 +66,20 @@ struct StoreRecovery {
     var recoveredTable = table
     var index = RecoveredIndex(byteLimit: plan.indexByteLimit, shardCount: plan.shardCount)
     var replay: UserLogReplay
+    var checkpoint: LoadedCheckpoint?
     if lostPages.isEmpty {
-      let checkpoint = try await loadCheckpoint(superblock, table, plan, &index, &report)
+      checkpoint = try await loadCheckpoint(superblock, table, plan, &index, &report)
       replay = try await replayLog(superblock, table, checkpoint, &index, &report)
     } else {
       recoveredTable = await reconstruct(table, lostPages, superblock, &report)
       replay = try await replayLog(superblock, recoveredTable, nil, &index, &report)
       replay.suspect = SuspectRange(ceiling: SequenceNumber(UInt64.max))
     }
-    let segments = directory(recoveredTable, index.index, &replay, &report)
+    let relocated = try await replayRelocated(
+      superblock, recoveredTable, checkpoint, plan, replay, &index, &report)
+    if relocated.hasLoss { replay.suspect = SuspectRange(ceiling: SequenceNumber(UInt64.max)) }
+    replay.clockMilliseconds = max(replay.clockMilliseconds, relocated.clockMilliseconds)
+    let segments = directory(recoveredTable, index.index, &replay, relocated, &report)
     if let suspect = replay.suspect {
       report.outcome = .degraded
       report.suspectCeiling = suspect.ceiling.rawValue
@@ -72,7 +87,25 @@ struct StoreRecovery {
     report.durationSeconds = Double(environment.monotonicNanoseconds() - start) / 1e9
     return RecoveredStore(
       superblock: superblock, table: recoveredTable, index: index.index, segments: segments,
-      replay: replay, report: report)
+      replay: replay, relocated: relocated,
+      relocatedSegments: recoveredTable.entries.filter {
+        $0.entry.state != .free && $0.entry.stream.isRelocation
+          && !relocated.emptySegments.contains($0.segment)
+      }.map(\.segment), report: report)
+  }
+
+  private func replayRelocated(
+    _ superblock: Superblock, _ table: SegmentTable, _ checkpoint: LoadedCheckpoint?,
+    _ plan: MemoryPlan, _ replay: UserLogReplay, _ index: inout RecoveredIndex,
+    _ report: inout RecoveryReport
+  ) async throws(StoreError) -> RelocatedReplayResult {
+    try await RelocatedReplay(
+      device: device, superblock: superblock, table: table, checkpoint: checkpoint,
+      hashKey: HashKey(low: superblock.hashKeyLow, high: superblock.hashKeyHigh),
+      lastSequences: replay.lastSequences,
+      // Nobody writes or reads records yet.
+      byteLimit: plan.bufferByteLimit + plan.readByteLimit
+    ).replay(into: &index, report: &report)
   }
 
   private func replayLog(
@@ -200,7 +233,7 @@ struct StoreRecovery {
   /// one without frames, shows that flushed frames are missing.
   private func directory(
     _ table: SegmentTable, _ index: RecordIndex, _ replay: inout UserLogReplay,
-    _ report: inout RecoveryReport
+    _ relocated: RelocatedReplayResult, _ report: inout RecoveryReport
   ) -> SegmentDirectory {
     let geometry = table.geometry
     let directory = SegmentDirectory(geometry: geometry)
@@ -209,7 +242,8 @@ struct StoreRecovery {
     }
     var ends: [SegmentIndex: Int] = [:]
     for scan in replay.openScans { ends[scan.segment] = scan.endPage }
-    for segment in replay.emptySegments { ends[segment] = 0 }
+    for scan in relocated.openScans { ends[scan.segment] = scan.endPage }
+    for segment in replay.emptySegments + relocated.emptySegments { ends[segment] = 0 }
     var danglingCount = 0
     var entries: [IndexEntry] = []
     for shard in 0..<index.shardCount {

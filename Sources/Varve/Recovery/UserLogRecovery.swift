@@ -33,6 +33,10 @@ struct UserLogReplay {
   /// log whose older part had been freed, and bring back what the first one dropped.
   var emptySegments: [SegmentIndex] = []
   var lastSequence = SequenceNumber.zero
+  /// The highest sequence number in each segment that was replayed.
+  var lastSequences: [SegmentIndex: SequenceNumber] = [:]
+  /// The lowest one in each segment, as far as known.
+  var firstSequences: [SegmentIndex: SequenceNumber] = [:]
   var clockMilliseconds: UInt64 = 0
   var suspect: SuspectRange?
 }
@@ -89,6 +93,9 @@ struct UserLogRecovery {
     }
     let places = await scanOpen(await places(), &report)
     result.order = places.map(\.segment)
+    for place in places where place.hasPlace {
+      result.firstSequences[place.segment] = place.firstSequence
+    }
     let scans = places.compactMap(\.scan)
     for scan in scans {
       progress.evidence = max(progress.evidence, witnessed(by: scan, among: scans))
@@ -265,7 +272,9 @@ struct UserLogRecovery {
     guard let records else { return }
     let newRecords = records.filter { isBehindCheckpoint($0, in: place.segment) }
     try index.apply(newRecords)
-    if let last = records.last { result.lastSequence = max(result.lastSequence, last.sequence) }
+    let last = records.last?.sequence ?? .zero
+    result.lastSequences[place.segment] = last
+    result.lastSequence = max(result.lastSequence, last)
     progress(geometry.segmentByteCount)
   }
 
@@ -433,6 +442,7 @@ struct UserLogRecovery {
   ) throws(StoreError) {
     try index.apply(scan.records.filter { isBehindCheckpoint($0, in: scan.segment) })
     report.frameRecordCount += scan.recordCount
+    result.lastSequences[scan.segment] = scan.lastSequence
     result.lastSequence = max(result.lastSequence, scan.lastSequence)
     result.clockMilliseconds = max(result.clockMilliseconds, scan.clockMilliseconds)
   }
@@ -448,6 +458,7 @@ struct UserLogRecovery {
     where frame.header.recordCount > 0 && frame.header.lastSequence <= evidence {
       noteLoss(frame.header.firstSequence, &result, &report)
       try index.apply(frame.records)
+      result.lastSequences[scan.segment] = frame.header.lastSequence
       result.lastSequence = max(result.lastSequence, frame.header.lastSequence)
       used += frame.records.count
     }

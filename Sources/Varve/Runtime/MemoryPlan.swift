@@ -14,6 +14,8 @@ struct MemoryPlan {
   let bufferByteLimit: Int
   /// The bound of the memory that records are read into.
   let readByteLimit: Int
+  /// The bound of the memory that compaction reads records into and writes them from.
+  let compactionByteLimit: Int
   /// The bound of the index.
   let indexByteLimit: Int
 
@@ -25,6 +27,9 @@ struct MemoryPlan {
 
   /// Less than this keeps no device busy.
   static let minimumReadByteCount = 1 << 20
+
+  /// The least and the most that compaction may take.
+  static let compactionByteBounds = 512 << 10...8 << 20
 
   /// What the table and the counts of one segment take, rounded up.
   static let byteCountPerSegment = 128
@@ -45,8 +50,12 @@ struct MemoryPlan {
     let bounds = MemoryPlan.bufferByteBounds
     bufferByteLimit = min(max(bounds.lowerBound, budget / 8), bounds.upperBound)
     readByteLimit = max(MemoryPlan.minimumReadByteCount, budget / 32)
+    compactionByteLimit = min(
+      max(MemoryPlan.compactionByteBounds.lowerBound, budget / 32),
+      MemoryPlan.compactionByteBounds.upperBound)
     let restByteCount = budget / 32 + segmentsByteCount
-    indexByteLimit = budget - bufferByteLimit - readByteLimit - restByteCount
+    indexByteLimit =
+      budget - bufferByteLimit - readByteLimit - compactionByteLimit - restByteCount
   }
 
   /// Bytes left for the cache while the index takes `indexByteCount`.

@@ -1,0 +1,126 @@
+import VarveFormat
+import VarveIO
+
+/// Records of one victim on their way: read, verified and copied together.
+struct RelocationBatch {
+  private let records: [SummaryEntry]
+  private let geometry: Geometry
+  private let generation: Generation
+  private var runs: [(run: PageRun, buffer: PageBuffer)] = []
+  private var unreadable: Set<PageRun> = []
+  private var position = 0
+  /// The extent that was verified last.
+  private var verified: (page: PageIndex, pageCount: Int)?
+  /// What has been copied.
+  private(set) var moves: [Move] = []
+  /// Whether a record could not be read or did not verify.
+  private(set) var hasDamage = false
+
+  init(records: [SummaryEntry], geometry: Geometry, _ relocation: Relocation) {
+    self.records = records
+    self.geometry = geometry
+    generation = relocation.entry.generation
+    let end =
+      geometry.firstPage(of: relocation.victim).rawValue
+      + UInt64(relocation.entry.endPageCount.rawValue)
+    runs = PageRun.covering(records, before: PageIndex(end)).map {
+      ($0, PageBuffer(pageCount: $0.pageCount))
+    }
+  }
+
+  /// Requests in flight at most.
+  static let concurrentReadCount = 32
+
+  /// Reads all pages.
+  mutating func read(from device: any BlockDevice) async {
+    let runs = runs
+    unreadable = await withTaskGroup(of: PageRun?.self) { group in
+      var failed: Set<PageRun> = []
+      for (position, item) in runs.enumerated() {
+        if position >= RelocationBatch.concurrentReadCount, let run = await group.next() ?? nil {
+          failed.insert(run)
+        }
+        group.addTask {
+          await device.read(item.run.pageCount, pagesAt: item.run.page, into: item.buffer) == nil
+            ? nil : item.run
+        }
+      }
+      for await run in group { if let run { failed.insert(run) } }
+      return failed
+    }
+  }
+
+  /// Copies records into frames until all are; false where the output needs a fresh segment first.
+  mutating func copy(
+    into output: inout RelocationOutput, _ seal: SealContext, hashKey: HashKey
+  ) -> Bool {
+    var runIndex = 0
+    while position < records.count {
+      let record = records[position]
+      while !contains(runs[runIndex].run, record.location.page) { runIndex += 1 }
+      let (run, buffer) = runs[runIndex]
+      let start = Int(record.location.page.rawValue - run.page.rawValue) * Limits.pageByteCount
+      let outcome = buffer.withBytes(start..<buffer.byteCount) { bytes in
+        unreadable.contains(run)
+          ? .damaged : copy(record, in: bytes, into: &output, seal, hashKey: hashKey)
+      }
+      switch outcome {
+      case .copied(let location):
+        moves.append(Move(hash: record.hash, old: record.location, new: location))
+      case .damaged: hasDamage = true
+      case .needsSegment: return false
+      }
+      position += 1
+    }
+    return true
+  }
+
+  private enum Outcome {
+    case copied(RecordLocation)
+    case damaged
+    case needsSegment
+  }
+
+  /// Copies a record whose extent begins at the start of `bytes`.
+  private mutating func copy(
+    _ record: SummaryEntry, in bytes: RawSpan, into output: inout RelocationOutput,
+    _ seal: SealContext, hashKey: HashKey
+  ) -> Outcome {
+    guard let pageCount = verify(bytes, at: record.location.page, seal) else { return .damaged }
+    let extent = bytes.extracting(0..<pageCount * Limits.pageByteCount)
+    let offset = Int(record.location.slot) * RecordHeader.alignment
+    guard let header = try? RecordHeader(decoding: extent, at: offset),
+      header.sequence == record.sequence
+    else { return .damaged }
+    let key = extent.extracting(header.keyRange(at: offset))
+    guard KeyHash(of: key, keyedBy: hashKey) == record.hash else { return .damaged }
+    var copy = header
+    // Its batch was whole when it was written; from now on it stands alone.
+    copy.batchRecordCount = 0
+    copy.batchOrdinal = 0
+    let location = output.append(
+      copy, key: key, storedValue: extent.extracting(header.valueRange(at: offset)),
+      hash: record.hash, seal)
+    return location.map { .copied($0) } ?? .needsSegment
+  }
+
+  private func contains(_ run: PageRun, _ page: PageIndex) -> Bool {
+    page >= run.page && page.rawValue < run.page.rawValue + UInt64(run.pageCount)
+  }
+
+  /// The pages of the extent at the start of `bytes`, if its checksum is right. Those of one extent
+  /// come one after the other, so it is computed once.
+  private mutating func verify(_ bytes: RawSpan, at page: PageIndex, _ seal: SealContext) -> Int? {
+    if let verified, verified.page == page { return verified.pageCount }
+    verified = nil
+    guard
+      let header = try? PageHeader.verify(
+        bytes, at: page, generation: generation, uuid: seal.uuid,
+        checksum: Checksum(uuid: seal.uuid)),
+      header.kind == .frameStart || header.kind == .frameContinuation
+    else { return nil }
+    let pageCount = Int(header.extentPageCount.rawValue)
+    verified = (page, pageCount)
+    return pageCount
+  }
+}
