@@ -105,6 +105,13 @@ final class StoreCore: Sendable {
     if let error { throw error }
   }
 
+  func compact() async throws(StoreError) {
+    try requireWritable()
+    guard let maintenance else { return }
+    let error: StoreError? = await suspend { maintenance.send(.compact($0)) }
+    if let error { throw error }
+  }
+
   func close() async throws(StoreError) {
     enum Role {
       case first

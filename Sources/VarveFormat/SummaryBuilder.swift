@@ -72,6 +72,21 @@ public struct SummaryBuilder: Sendable {
     if lastSequence < entry.sequence { lastSequence = entry.sequence }
   }
 
+  /// What has been named so far.
+  public var entries: [SummaryEntry] {
+    var copy = self
+    copy.closePage()
+    var entries: [SummaryEntry] = []
+    for page in copy.pages {
+      // SAFETY: the bytes of an array of bytes have no padding.
+      let bytes = unsafe page.span.bytes
+      guard (try? SummaryPage.entries(of: bytes, into: &entries)) != nil else {
+        preconditionFailure("a summary in memory does not decode")
+      }
+    }
+    return entries
+  }
+
   /// Copies page `ordinal` of the summary, complete but for its facts and its seal, into `output`.
   public mutating func copyPage(_ ordinal: Int, into output: inout MutableRawSpan) {
     closePage()

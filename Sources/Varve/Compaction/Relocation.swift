@@ -7,6 +7,8 @@ struct Relocation {
   let entry: SegmentEntry
   /// Where the records go.
   let stream: StreamKind
+  /// The share of a segment that it gives back.
+  let yield: Double
   /// nil where the segment has no summary, or none that is whole: then `pending` has everything.
   let facts: SummaryFacts?
   /// The next page of the summary to be read.

@@ -113,6 +113,12 @@ struct RelocationOutput {
     flushedPageCount = 0
   }
 
+  /// Everything in the segment that is being filled.
+  func forEachRecord(_ body: (SummaryEntry) -> Void) {
+    guard let summary = current?.summary else { return }
+    for record in summary.entries { body(record) }
+  }
+
   mutating func takeClosed() -> [RelocationFrame] {
     defer { closed = [] }
     return closed

@@ -163,6 +163,10 @@ extension LogAppender {
         closeOpenFrame(&state)
         continue
       }
+      if wants, let credit = state.ingestCredit, credit <= 0 {
+        actions.needsMaintenance = true
+        return .mustWait(.maintenance)
+      }
       if let current = state.current {
         var layout = FrameLayout()
         for record in records { _ = layout.place(record.header.recordByteCount) }
@@ -309,6 +313,9 @@ extension LogAppender {
     guard let frame = state.openFrame else { return }
     state.closedCount += 1
     sealFrame(frame, &state)
+    if let credit = state.ingestCredit {
+      state.ingestCredit = credit - frame.pageCount * Limits.pageByteCount
+    }
     counters.add(counters.frames)
     counters.add(counters.frameBytes, frame.pageCount * Limits.pageByteCount)
     counters.add(

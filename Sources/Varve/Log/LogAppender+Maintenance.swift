@@ -77,6 +77,22 @@ extension LogAppender {
     }
   }
 
+  /// Lets puts write as they like again.
+  func setIngestCredit(_ credit: Int?) {
+    state.withLock { $0.ingestCredit = credit }
+  }
+
+  /// Lets puts fill so many more bytes of frames.
+  func addIngestCredit(_ byteCount: Int) {
+    state.withLock { state in
+      let limit = LogAppender.maximumIngestCredit
+      state.ingestCredit = min(limit, (state.ingestCredit ?? limit) + byteCount)
+    }
+  }
+
+  /// Bytes of frames that puts may be ahead of compaction: a few milliseconds' worth.
+  static let maximumIngestCredit = 4 << 20
+
   /// Lets writers try again, where that can bring them further: without a segment they would only
   /// wake the maintenance task, which woke them.
   func resumeSpaceWaiters() {

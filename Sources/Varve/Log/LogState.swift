@@ -50,6 +50,9 @@ struct LogState {
   var isFreeing = false
   /// Whether compaction is making space.
   var isReclaiming = false
+  /// Bytes of frames that puts may still fill before compaction has made more space; nil without a
+  /// limit.
+  var ingestCredit: Int?
   /// Whether sequence numbers came since writers that wait for room last tried.
   var needsRoomCheck = false
 

@@ -44,7 +44,7 @@ extension Maintenance {
   ///
   /// - Returns: whether there is more to do at once.
   func compact() async throws(IOError) -> Bool {
-    guard !isCompactionGivenUp, !log.isPoisoned else { return false }
+    guard !isCompactionGivenUp, !isCompactionStuck, !log.isPoisoned else { return false }
     if relocation == nil {
       guard let yield = wantedYield, let victim = chooseVictim(minimumYield: yield) else {
         return false
@@ -54,9 +54,57 @@ extension Maintenance {
     return try await step()
   }
 
+  /// Compacts until nothing is worth moving, for whoever asks.
+  ///
+  /// - Returns: why what was deleted before is not durable, or nil.
+  func compactAll() async -> StoreError? {
+    guard !log.isPoisoned else { return .poisonedStore }
+    do throws(IOError) {
+      if let error = try await settle(through: nil) { return error }
+      // Others go on writing, so what is worth moving may never end: each segment has one turn.
+      for _ in 0..<superblock.geometry.segmentCount {
+        try await freeDeadSegments()
+        let freedCount = counters.value(counters.freedSegments)
+        while await sweep() { try await supplyLog() }
+        try await freeDeadSegments()
+        if relocation == nil, let victim = chooseVictim(minimumYield: MinimumYield.low) {
+          relocation = await begin(victim)
+        }
+        let hasVictim = relocation != nil
+        while relocation != nil, !isCompactionGivenUp, try await step() { try await supplyLog() }
+        try await freeDeadSegments()
+        if isCompactionStuck || isCompactionGivenUp { break }
+        if !hasVictim, counters.value(counters.freedSegments) == freedCount { break }
+      }
+      return nil
+    } catch {
+      log.poison("a compaction could not be completed: \(error)")
+      return .poisonedStore
+    }
+  }
+
+  /// Lets the log write no faster than compaction makes space, once space is short: free space then
+  /// stays where it is, half way between the margin and nothing, and writers wait for milliseconds
+  /// rather than for a segment.
+  func pace() {
+    let wonByteCount = wonByteCount
+    self.wonByteCount = 0
+    let headroom = freeSegments.count - reserve
+    guard headroom < compactionMargin, isCompacting else { return log.setIngestCredit(nil) }
+    let share = 0.5 + Double(max(0, headroom)) / Double(compactionMargin)
+    log.addIngestCredit(Int(Double(wonByteCount) * share))
+  }
+
+  /// Whether compaction is at work, or will be at the next turn.
+  private var isCompacting: Bool {
+    guard !isCompactionGivenUp, !isCompactionStuck else { return false }
+    return relocation != nil
+      || wantedYield.map { chooseVictim(minimumYield: $0) != nil } ?? false
+  }
+
   /// Whether compaction would free a segment if it were let.
   var canReclaim: Bool {
-    guard !isCompactionGivenUp else { return false }
+    guard !isCompactionGivenUp, !isCompactionStuck else { return false }
     return relocation != nil || chooseVictim(minimumYield: MinimumYield.high) != nil
   }
 
@@ -64,7 +112,7 @@ extension Maintenance {
     Int(superblock.geometry.framePageLimit(summaryPages: PageCount(1)).rawValue) - 1
   }
 
-  private func chooseVictim(minimumYield: Double) -> SegmentIndex? {
+  private func chooseVictim(minimumYield: Double) -> VictimCandidate? {
     let sequence = log.lastSequence.rawValue
     let candidates = (userOrder + relocationSegments).lazy.compactMap {
       [self] segment -> VictimCandidate? in
@@ -81,16 +129,18 @@ extension Maintenance {
           liveByteCount: live, of: entry, payloadPageCount: payloadPageCount),
         age: sequence > begun ? sequence - begun : 0)
     }
-    return VictimPolicy.choose(among: candidates, minimumYield: minimumYield)?.segment
+    return VictimPolicy.choose(among: candidates, minimumYield: minimumYield)
   }
 
-  private func begin(_ victim: SegmentIndex) async -> Relocation? {
+  private func begin(_ candidate: VictimCandidate) async -> Relocation? {
+    let victim = candidate.segment
     let entry = table[victim]
     let age = entry.stream == .user ? 0 : Int(entry.stream.rawValue)
     let stream = outputs[min(age, outputs.count - 1)].stream
     let facts =
       entry.hasSummary ? await segmentReader.facts(of: victim, entry: entry) : nil
-    var relocation = Relocation(victim: victim, entry: entry, stream: stream, facts: facts)
+    var relocation = Relocation(
+      victim: victim, entry: entry, stream: stream, yield: 1 - candidate.utilization, facts: facts)
     if facts == nil {
       guard let records = await segmentReader.records(of: victim, entry: entry) else {
         setAside(victim)
@@ -129,6 +179,7 @@ extension Maintenance {
       relocation = nil
       return true
     }
+    let pageCountBefore = current.pageCountDone
     let records = current.takeLive(
       byteLimit: stepByteCount, firstPage: superblock.geometry.firstPage(of: current.victim)
     ) { index.find($0.hash) == $0.location.rawValue }
@@ -143,10 +194,18 @@ extension Maintenance {
       }
       if batch.hasDamage { setAside(current.victim) }
       if !isComplete || batch.hasDamage { relocation = nil }
-      // Without a free segment there is nothing to write to until one comes back.
-      if !isComplete { return false }
+      if !isComplete {
+        isCompactionStuck = true
+        return false
+      }
     }
-    if current.isDone { relocation = nil }
+    if current.isDone {
+      current.pageCountDone = Int(superblock.geometry.segmentPageCount.rawValue)
+      counters.add(counters.compactedSegments)
+      relocation = nil
+    }
+    let pageCountDone = current.pageCountDone - pageCountBefore
+    wonByteCount += Int(Double(pageCountDone * Limits.pageByteCount) * current.yield)
     return true
   }
 
@@ -182,8 +241,12 @@ extension Maintenance {
   ) async throws(IOError) -> Bool {
     let position = outputPosition(of: current.stream)
     let seal = sealContext
+    // One stays back for records whose write fails, but rather none than a victim half moved: it is
+    // freed as soon as the rest has found a place.
+    var leftCount = 1
     while !batch.copy(into: &outputs[position], seal, hashKey: hashKey) {
-      guard freeSegments.count > 1, let free = takeFreeSegment() else { return false }
+      guard freeSegments.count > leftCount, let free = takeFreeSegment() else { return false }
+      leftCount = 0
       let opened = try await openSegments([free], stream: current.stream, predecessor: .none)
       relocationSegments.append(free)
       beginSequences[free] = log.lastSequence

@@ -73,13 +73,6 @@ extension Maintenance {
           table[segment].state == .sealed && isEmpty(segment)
             && segments.liveTombstoneCount(of: segment) == 0
         })
-      // DURABILITY: older versions lie in older segments only where nothing has been relocated.
-      while relocationSegments.isEmpty, let oldest = userOrder.first,
-        table[oldest].state == .sealed, isEmpty(oldest)
-      {
-        guard await dropTombstones(of: oldest) else { return }
-        try await freeAll([oldest])
-      }
     }
   }
 
@@ -111,28 +104,7 @@ extension Maintenance {
     freeSegments.insert(contentsOf: dead.reversed(), at: 0)
     publishFreeCount()
     counters.add(counters.freedSegments, dead.count)
-  }
-
-  /// Takes the tombstones of the oldest segment out of the index: no older version of their keys
-  /// can lie anywhere, because every older record lay in a segment that is free.
-  ///
-  /// DURABILITY: nothing is written here. The segment is freed next, and until that is durable a
-  /// recovery finds the same tombstones again.
-  private func dropTombstones(of segment: SegmentIndex) async -> Bool {
-    guard segments.liveTombstoneCount(of: segment) > 0 else { return true }
-    let reader = SegmentReader(
-      device: device, geometry: superblock.geometry, uuid: superblock.uuid, hashKey: hashKey)
-    guard
-      let entries = await reader.records(
-        of: segment, entry: table[segment])
-    else { return false }
-    for entry in entries where entry.location.isTombstone {
-      if index.replace(entry.hash, expected: entry.location.rawValue, with: 0) {
-        _ = segments.removeLive(entry.location)
-        segments.noteIndexed(.none, insteadOf: entry.location)
-      }
-    }
-    return segments.liveTombstoneCount(of: segment) == 0
+    isCompactionStuck = false
   }
 
   /// Waits until a frame is durable, nil for all that was appended, rewriting what fails meanwhile.

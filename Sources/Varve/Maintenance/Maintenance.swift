@@ -21,6 +21,8 @@ import VarveIO
 enum MaintenanceCommand {
   /// Writes a checkpoint now.
   case checkpoint(WriteWaiter)
+  /// Compacts until nothing is worth moving.
+  case compact(WriteWaiter)
   /// Finishes everything, marks the store clean and ends the task.
   case close(WriteWaiter)
   /// Ends the task without marking the store clean.
@@ -67,6 +69,17 @@ final class Maintenance: @unchecked Sendable {
   var beginSequences: [SegmentIndex: SequenceNumber]
   /// Segments of relocated records that a crash left unsealed.
   private var unsealed: [FinishedSegment]
+  /// The sweep for tombstones that is under way.
+  var sweepInProgress: TombstoneSweep?
+  /// The index shard with which the sweep goes on; 0 where a new one begins.
+  var nextSweepShard = 0
+  /// How much had been freed, and how many tombstones there were, when the last sweep began.
+  var freedCountAtSweep: UInt64?
+  var tombstoneCountAtSweep = 0
+  /// Whether compaction had no segment to go on with: it waits until one is freed.
+  var isCompactionStuck = false
+  /// Bytes of segments that compaction has won since the log was last told.
+  var wonByteCount = 0
   /// Writes of compaction that failed.
   var compactionFailureCount = 0
   /// Rewrites since the store was opened: a device that fails everywhere is given up.
@@ -142,7 +155,8 @@ final class Maintenance: @unchecked Sendable {
   private func refuse(_ commands: [MaintenanceCommand]) {
     for command in commands {
       switch command {
-      case .checkpoint(let waiter), .close(let waiter): waiter.resume(.closedStore)
+      case .checkpoint(let waiter), .compact(let waiter), .close(let waiter):
+        waiter.resume(.closedStore)
       case .abandon: break
       }
     }
@@ -176,6 +190,7 @@ final class Maintenance: @unchecked Sendable {
       while !due.isEmpty {
         switch due.removeFirst() {
         case .checkpoint(let waiter): waiter.resume(await writeCheckpoint())
+        case .compact(let waiter): waiter.resume(await compactAll())
         case .close(let waiter):
           let error = await closeStore()
           await end(due)
@@ -212,6 +227,8 @@ final class Maintenance: @unchecked Sendable {
         health.logger.warning("a checkpoint was not written", metadata: ["error": "\(error)"])
       }
       if try await compact() { signal.raise() }
+      if await sweep() { signal.raise() }
+      pace()
     } catch {
       log.poison("metadata could not be written: \(error)")
     }
@@ -346,7 +363,7 @@ final class Maintenance: @unchecked Sendable {
     let hasRoom = freeSegments.count >= reserve
     let isFull = log.noteSpace(
       hasRoomForPuts: hasRoom, isExhausted: freeSegments.count <= 2,
-      isReclaiming: !hasRoom && canReclaim)
+      isReclaiming: !hasRoom && (canReclaim || sweepInProgress != nil || isSweepDue))
     health.setFull(isFull)
   }
 

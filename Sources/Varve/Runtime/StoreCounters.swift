@@ -19,6 +19,8 @@ final class StoreCounters: Sendable {
   let frames = Atomic<UInt64>(0)
   let flushes = Atomic<UInt64>(0)
   let freedSegments = Atomic<UInt64>(0)
+  let deadTombstones = Atomic<UInt64>(0)
+  let compactedSegments = Atomic<UInt64>(0)
   let relocatedRecords = Atomic<UInt64>(0)
   let relocationBytes = Atomic<UInt64>(0)
 
