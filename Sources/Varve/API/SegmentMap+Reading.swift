@@ -47,7 +47,7 @@ extension SegmentMap {
       try await store.close()
     } catch {
       // Somebody took it between the two looks.
-      if error.code == .inUse { isLive = true }
+      guard error.code != .inUse else { return isLive = true }
       findings.append("what is live was not counted: \(error.message)")
     }
   }
