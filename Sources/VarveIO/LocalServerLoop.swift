@@ -56,6 +56,10 @@ final class LocalServerLoop: @unchecked Sendable {
       if count > 0, waiting[1].revents != 0 { accept() }
     }
     connections = []
+    // Whoever still waits in the queue learns now that nobody will come; the name is gone.
+    while case let number = varve_local_accept(socket.number), number >= 0 {
+      _ = Descriptor(adopting: number).close()
+    }
   }
 
   /// Until the next deadline or the end of the pause, rounded up; without one for ever.

@@ -55,10 +55,10 @@ import VarveIO
       client.send("at")
       shutdown(client.descriptor, Int32(SHUT_WR))
       #expect(client.rest() == Array("<stat>".utf8))
-      let waiting = try LocalClient(path)
+      let waiting = try (0..<8).map { _ in try LocalClient(path) }
       end(server)
       #expect(LocalClient.mode(of: path) == nil)
-      #expect(waiting.rest() == [])
+      for client in waiting { #expect(client.rest() == []) }
     }
   }
 

@@ -186,7 +186,7 @@ final class Maintenance: @unchecked Sendable {
     }
     adjustMemory()
     // The order has followed the last change of the table.
-    publishedTable.publish(table, order: userOrder, log)
+    publishedTable.publish(order: userOrder)
     log.resumeSpaceWaiters()
     armTimer()
   }

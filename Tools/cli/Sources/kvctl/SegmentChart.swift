@@ -38,7 +38,8 @@ struct SegmentChart {
       return String(repeating: " ", count: labelWidth - label.count) + label + "  " + cells(line)
     }
     let totals = SegmentTotal.totals(map).map(\.cells)
-    return ([heading(bins), ""] + lines + ["", legend, ""]
+    return
+      ([heading(bins), ""] + lines + ["", legend, ""]
       + [TextTable.text([SegmentTotal.heading] + totals, leftColumns: [0])])
       .joined(separator: "\n")
   }

@@ -61,7 +61,7 @@ struct SegmentDrawing {
     let width = Self.cellWidth - 2
     var shape = "<rect x=\"\(x)\" y=\"\(y)\" width=\"\(width)\" height=\"\(width)\" rx=\"2\""
     if let stream = bin.stream {
-      // What is not known is hatched by its outline alone.
+      // Of what is not known there is the outline alone.
       let opacity = bin.liveShare.map { Self.leastOpacity + (1 - Self.leastOpacity) * $0 } ?? 0
       shape += " fill=\"\(Self.color(stream))\" fill-opacity=\"\(Description.rounded(opacity))\""
       if bin.isOpen || bin.liveShare == nil { shape += " stroke=\"\(Self.color(stream))\"" }
