@@ -53,15 +53,23 @@ import VarveTesting
       let store = try await Store.open(device: device, options: options(path))
       let value = [UInt8](repeating: 1, count: 9_000)
       for number in 0..<40 { try await store.put("\(number)", value) }
-      let answer = try LocalClient.object("segments", at: path)
+      var segments = store.segments
+      // Until nothing changes between two looks: segments are still being made ready and sealed.
+      var answer: [String: Any] = [:]
+      repeat {
+        segments = store.segments
+        answer = try LocalClient.object("segments", at: path)
+      } while store.segments != segments
       #expect(answer["segmentBytes"] as? Int == 32 << 10)
       let told = try #require(answer["segments"] as? [[String: Any]])
-      let segments = store.segments
       #expect(told.count > 600 && told.count == segments.count)
       for (told, segment) in zip(told, segments) {
         #expect(told["index"] as? Int == segment.index)
-        #expect(told["liveRecords"] as? Int == segment.liveRecordCount)
+        #expect(told["state"] as? String == segment.state.rawValue)
         #expect(told["stream"] as? String == segment.stream?.rawValue)
+        #expect(told["liveRecords"] as? Int == segment.liveRecordCount)
+        #expect(told["newerSegments"] as? Int == segment.newerSegmentCount)
+        #expect(told["lastSeq"] as? UInt64 == segment.lastSequence)
       }
       try await store.close()
     }

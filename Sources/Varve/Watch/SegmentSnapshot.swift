@@ -19,11 +19,27 @@ struct SegmentSnapshot: Sendable {
     self.contents = contents
     self.directory = directory
     var newerCounts = [Int32](repeating: -1, count: Int(table.geometry.segmentCount))
-    let used = order.filter { table[$0].state != .free && table[$0].stream == .user }
+    let used = SegmentSnapshot.completed(order, table)
     for (position, segment) in used.enumerated() {
       newerCounts[Int(segment.rawValue)] = Int32(used.count - 1 - position)
     }
     self.newerCounts = newerCounts
+  }
+
+  /// The order without what has been freed, and with what was opened since: the table knows first,
+  /// and each names the one before it.
+  private static func completed(_ order: [SegmentIndex], _ table: SegmentTable) -> [SegmentIndex] {
+    var used = order.filter { table[$0].state != .free && table[$0].stream == .user }
+    let known = Set(used)
+    var rest = table.entries.filter {
+      $0.entry.state != .free && $0.entry.stream == .user && !known.contains($0.segment)
+    }
+    var end = order.last ?? .none
+    while let next = rest.firstIndex(where: { $0.entry.predecessor == end }) {
+      end = rest.remove(at: next).segment
+      used.append(end)
+    }
+    return used
   }
 
   var count: Int { newerCounts.count }
