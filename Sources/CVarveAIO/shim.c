@@ -8,9 +8,13 @@
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <string.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -120,6 +124,85 @@ int64_t varve_write_at(int descriptor, const void *memory, size_t byteCount, int
 
 // Never repeated, not even after EINTR: a failed flush may have dropped the dirty state.
 int varve_flush(int descriptor) { return fdatasync(descriptor) < 0 ? -errno : 0; }
+
+int varve_local_path_limit(void) { return (int)sizeof(((struct sockaddr_un *)0)->sun_path) - 1; }
+
+static int local_address(const char *path, struct sockaddr_un *address) {
+  size_t byteCount = strlen(path);
+  if (byteCount == 0) return -ENOENT;
+  if (byteCount >= sizeof address->sun_path) return -ENAMETOOLONG;
+  memset(address, 0, sizeof *address);
+  address->sun_family = AF_UNIX;
+  memcpy(address->sun_path, path, byteCount);
+  return 0;
+}
+
+int varve_local_socket(void) {
+  int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (descriptor < 0) return -errno;
+  // Linux gives the name that is bound the mode of the socket, less the umask: it is never open to
+  // others, not even for a moment.
+  if (fchmod(descriptor, 0600) < 0) {
+    int reason = errno;
+    close(descriptor);
+    return -reason;
+  }
+  return descriptor;
+}
+
+int varve_local_bind(int descriptor, const char *path) {
+  struct sockaddr_un address;
+  int result = local_address(path, &address);
+  if (result < 0) return result;
+  return bind(descriptor, (struct sockaddr *)&address, sizeof address) < 0 ? -errno : 0;
+}
+
+int varve_local_connect(int descriptor, const char *path) {
+  struct sockaddr_un address;
+  int result = local_address(path, &address);
+  if (result < 0) return result;
+  do result = connect(descriptor, (struct sockaddr *)&address, sizeof address);
+  while (result < 0 && errno == EINTR);
+  return result < 0 ? -errno : 0;
+}
+
+int varve_local_protect(int directory, const char *name) {
+  int descriptor = varve_open_at(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
+  if (descriptor < 0) return descriptor;
+  struct stat status;
+  int result = 0;
+  if (fstat(descriptor, &status) < 0) {
+    result = -errno;
+  } else if (!S_ISSOCK(status.st_mode)) {
+    result = -EEXIST;
+  } else if ((status.st_mode & 07777) != 0600) {
+    // The umask took something from the owner; a descriptor without access is changed by its link.
+    char link[32];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+    if (chmod(link, 0600) < 0) result = -errno;
+  }
+  close(descriptor);
+  return result;
+}
+
+int varve_local_accept(int descriptor) {
+  int result = accept4(descriptor, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  return result < 0 ? -errno : result;
+}
+
+int64_t varve_local_send(int descriptor, const void *bytes, size_t byteCount) {
+  ssize_t result;
+  do result = send(descriptor, bytes, byteCount, MSG_NOSIGNAL);
+  while (result < 0 && errno == EINTR);
+  return result < 0 ? -errno : result;
+}
+
+int64_t varve_local_receive(int descriptor, void *bytes, size_t byteCount) {
+  ssize_t result;
+  do result = recv(descriptor, bytes, byteCount, 0);
+  while (result < 0 && errno == EINTR);
+  return result < 0 ? -errno : result;
+}
 
 int varve_event_create(void) {
   int result = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

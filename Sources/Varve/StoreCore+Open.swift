@@ -93,6 +93,7 @@ extension StoreCore {
     if isReadOnly, core.statistics().freeSegmentCount <= reserve { core.health.setFull(true) }
     core.maintenance?.start()
     core.metrics?.start(core)
+    core.startServer()
     return Store(core: core)
   }
 

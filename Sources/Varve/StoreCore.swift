@@ -29,6 +29,10 @@ final class StoreCore: Sendable {
   /// nil in a store that is open for reading only.
   let maintenance: Maintenance?
   let isReadOnly: Bool
+  let identity: Identity
+  let publishedTable: PublishedTable
+  /// Answers on the socket of the statistics, while there is one.
+  let server = Mutex<LocalServer?>(nil)
   /// Segments that hold nothing, as found: all that a store open for reading knows of them.
   private let foundFreeSegmentCount: Int
   /// The last sequence number in use, as found, and the one behind which this open gives them out.
@@ -64,16 +68,21 @@ final class StoreCore: Sendable {
     health = log.health
     self.memoryPlan = memoryPlan
     report = recovered.report
+    let identity = Identity(
+      uuid: recovered.superblock.uuid.description, label: recovered.superblock.label)
+    self.identity = identity
     metrics = options.metricsFactory.map { factory in
-      let label = recovered.superblock.label
-      return StoreMetrics(
-        factory: factory, name: label.isEmpty ? recovered.superblock.uuid.description : label)
+      StoreMetrics(
+        factory: factory, name: identity.label.isEmpty ? identity.uuid : identity.label)
     }
     suspect = recovered.replay.suspect
     self.maintenance = maintenance
     self.isReadOnly = isReadOnly
     foundSequence = recovered.replay.lastSequence
     firstSequence = recovered.superblock.lastSequence
+    publishedTable =
+      maintenance?.publishedTable
+      ?? PublishedTable(recovered.table, order: recovered.replay.order)
     foundFreeSegmentCount = recovered.table.entries.count { $0.entry.state == .free }
   }
 
@@ -159,6 +168,8 @@ final class StoreCore: Sendable {
   }
 
   private func finish() async -> StoreError? {
+    // Before the device is released: whoever opens the store next makes the same name.
+    let server = stopServer()
     var error: StoreError?
     if let maintenance {
       error = await suspend { maintenance.send(.close($0)) }
@@ -166,7 +177,10 @@ final class StoreCore: Sendable {
     }
     // Closing the device waits for every request, so this may take a moment: off the caller's
     // executor, or one blocked thread could be the one that a completion needs.
-    await DeviceCloser.close(device) { [maintenance] in maintenance?.joinThread() }
+    await DeviceCloser.close(device) { [maintenance] in
+      maintenance?.joinThread()
+      server?.join()
+    }
     await metrics?.end(self)?.value
     log.releaseFrames()
     cache.removeAll()
@@ -183,11 +197,13 @@ final class StoreCore: Sendable {
     }
     guard wasOpen else { return }
     _ = metrics?.end(self)
+    let server = stopServer()
     health.logger.warning(
       "a store was dropped without close(): it is not marked clean, and the next open recovers it")
     maintenance?.send(.abandon)
     DeviceCloser.begin(closing: device) { [health, log, maintenance] in
       maintenance?.joinThread()
+      server?.join()
       log.releaseFrames()
       health.close()
     }

@@ -11,6 +11,9 @@ struct PathTarget {
   let resolvedTarget: String?
   let status: stat
 
+  /// Whether it is a block device.
+  var isBlockDevice: Bool { status.st_mode & S_IFMT == S_IFBLK }
+
   /// Links under /dev may lead to links; more than this many is a cycle.
   private static let maximumLinkCount = 8
 

@@ -95,7 +95,10 @@ let package = Package(
       swiftSettings: testing),
     .testTarget(
       name: "KvctlTests",
-      dependencies: ["Console", "kvctl", "kvbench", "session-service", "aio-integers"],
+      dependencies: [
+        "Console", "kvctl", "kvbench", "session-service", "aio-integers",
+        .product(name: "Varve", package: "varve"),
+      ],
       swiftSettings: testing),
     // The tests of the I/O engines again, by links: here the trait IOUring is on.
     .testTarget(

@@ -1,5 +1,6 @@
 #pragma once
-// What Swift cannot see through Glibc: O_DIRECT, RWF_DSYNC, statfs, ioctls, eventfd, thread-locals.
+// What Swift cannot see through Glibc: O_DIRECT, RWF_DSYNC, statfs, ioctls, eventfd, thread-locals,
+// addresses of Unix sockets.
 // Functions return a negative error number on failure, as the system calls themselves do.
 #include <libaio.h>
 #include <pthread.h>
@@ -43,6 +44,22 @@ int varve_flush(int descriptor);
 int varve_event_create(void);
 int varve_event_signal(int descriptor);
 int varve_event_clear(int descriptor);
+
+/// The longest path of a Unix socket, without its terminating zero.
+int varve_local_path_limit(void);
+/// A non-blocking Unix stream socket, closed on exec; once bound, its name has at most mode 0600.
+int varve_local_socket(void);
+/// Gives a socket its name, which must not exist; a symbolic link there is not followed.
+int varve_local_bind(int descriptor, const char *path);
+/// Connects to a name; -EAGAIN where somebody listens whose queue is full.
+int varve_local_connect(int descriptor, const char *path);
+/// Sets the mode of the socket `name` in a directory to 0600, if a socket is what lies there.
+int varve_local_protect(int directory, const char *name);
+/// Takes a connection: non-blocking, closed on exec.
+int varve_local_accept(int descriptor);
+/// Sends without raising SIGPIPE; a negative error number where nothing was taken.
+int64_t varve_local_send(int descriptor, const void *bytes, size_t byteCount);
+int64_t varve_local_receive(int descriptor, void *bytes, size_t byteCount);
 
 /// RWF_DSYNC, for `aio_rw_flags`.
 int varve_durable_write_flag(void);

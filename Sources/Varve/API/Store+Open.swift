@@ -63,7 +63,13 @@ extension Store {
     device: any BlockDevice, options: StoreOptions = StoreOptions(),
     environment: StoreEnvironment = StoreEnvironment()
   ) async throws(StoreError) -> Store {
-    try await StoreCore.open(device: device, options: options, environment: environment)
+    do throws(StoreError) {
+      try options.validateSocketPath()
+    } catch {
+      await DeviceCloser.close(device)
+      throw error
+    }
+    return try await StoreCore.open(device: device, options: options, environment: environment)
   }
 
   /// What recovery of the store would read, hold and take. Writes nothing and keeps no lock: of a
@@ -83,5 +89,22 @@ extension Store {
   /// - Throws: `notFound`, `refused`, `io`.
   public static func info(path: String) async throws(StoreError) -> StoreInfo {
     try await StoreInfo.read(path: path)
+  }
+
+  /// What each segment of a store is and how much of it is live: also of a store in use. Writes
+  /// nothing.
+  ///
+  /// The segment table and a page of each segment are read without a lock. What is live is then
+  /// counted by opening the store for reading, which takes as long as recovery; while another
+  /// process has it open to write, that is left out, and all of it may be stale. `options` say how
+  /// the store is opened.
+  ///
+  /// - Throws: `notFound`, `refused`, `io`, `usage`. Where the store cannot be opened, for whatever
+  ///   reason, `SegmentMap.findings` says so.
+  public static func segmentMap(
+    path: String, options: StoreOptions = StoreOptions()
+  ) async throws(StoreError) -> SegmentMap {
+    try options.validate()
+    return try await SegmentMap.read(path: path, options: options)
   }
 }

@@ -10,6 +10,16 @@ public enum StoreHealth: String, Hashable, Sendable {
   case degraded
   /// Reads only, until the store is opened again: a flush failed.
   case poisoned
+
+  /// The health as metrics have it: 0 healthy, 1 full, 2 degraded, 3 poisoned.
+  public var level: Int {
+    switch self {
+    case .healthy: 0
+    case .full: 1
+    case .degraded: 2
+    case .poisoned: 3
+    }
+  }
 }
 
 /// Something that happened to the store and that an operator may want to know.

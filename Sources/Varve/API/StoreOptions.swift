@@ -59,6 +59,14 @@ public struct StoreOptions: Sendable {
   public var logger: Logger
   /// Where metrics go, once a second; nil emits none. <doc:Metrics> lists them.
   public var metricsFactory: (any MetricsFactory)?
+  /// Where the open store tells its statistics on a Unix socket, at most 107 bytes; nil, the
+  /// default, serves none. `statisticsSocketPath(forStoreAt:)` is where `kvctl` looks for it.
+  ///
+  /// The socket has mode 0600, and its name goes when the store is closed. One that a killed
+  /// process left is replaced. A path that is too long fails with `usage`; where the socket cannot
+  /// be made for another reason, the store opens without it and logs a warning. <doc:Operating> has
+  /// the protocol.
+  public var statisticsSocketPath: String?
   /// Called while the store recovers, on a thread of the store; it must not block.
   public var recoveryProgress: (@Sendable (RecoveryProgress) -> Void)?
 
@@ -70,7 +78,7 @@ public struct StoreOptions: Sendable {
     executorThreadCount: Int? = nil, cacheEnabled: Bool = true, compression: Bool = true,
     allowBufferedIO: Bool = false,
     recoveryTimeTargetSeconds: Double = 1, logger: Logger = Logger(label: "varve"),
-    metricsFactory: (any MetricsFactory)? = nil,
+    metricsFactory: (any MetricsFactory)? = nil, statisticsSocketPath: String? = nil,
     recoveryProgress: (@Sendable (RecoveryProgress) -> Void)? = nil
   ) {
     self.memoryBudget = memoryBudget
@@ -87,7 +95,15 @@ public struct StoreOptions: Sendable {
     self.recoveryTimeTargetSeconds = recoveryTimeTargetSeconds
     self.logger = logger
     self.metricsFactory = metricsFactory
+    self.statisticsSocketPath = statisticsSocketPath
     self.recoveryProgress = recoveryProgress
+  }
+
+  /// Where `kvctl` looks for the socket of a store unless `--socket` names it: beside a file, with
+  /// `.sock` added to its path; for a block device in `/run/varve`, by the name of the device to
+  /// which links lead.
+  public static func statisticsSocketPath(forStoreAt path: String) -> String {
+    LocalServer.conventionalPath(forStoreAt: path)
   }
 
   /// One for every core, at most 16.
@@ -95,6 +111,7 @@ public struct StoreOptions: Sendable {
 
   /// Refuses what no device can be opened with, before anything is touched.
   func validate() throws(StoreError) {
+    try validateSocketPath()
     let bounds = 1...DeviceOptions.maximumContextCount
     for (name, count) in [
       ("contextCount", contextCount), ("executorThreadCount", executorThreadCount),
@@ -104,6 +121,16 @@ public struct StoreOptions: Sendable {
           .usage,
           "\(name) must lie between \(bounds.lowerBound) and \(bounds.upperBound), or be nil")
       }
+    }
+  }
+
+  /// Refuses what can be no path of a socket.
+  func validateSocketPath() throws(StoreError) {
+    guard let statisticsSocketPath else { return }
+    do throws(DeviceError) {
+      try LocalServer.check(path: statisticsSocketPath)
+    } catch {
+      throw StoreError(.usage, error.message)
     }
   }
 }

@@ -87,6 +87,8 @@ final class Maintenance: @unchecked Sendable {
   /// What others ask for; nil once the task has ended.
   private let commands = Mutex<[MaintenanceCommand]?>([])
   private let freeCount = Atomic<Int>(0)
+  /// The table for everybody else.
+  let publishedTable: PublishedTable
   private let task = Mutex<Task<Void, Never>?>(nil)
   /// The task that looks after an idle log.
   private var timer: Task<Void, Never>?
@@ -118,6 +120,7 @@ final class Maintenance: @unchecked Sendable {
     unsealed = recovered.relocated.openScans.map(FinishedSegment.init)
     let streamCount = Maintenance.streamCount(segmentCount: superblock.geometry.segmentCount)
     outputs = StreamKind.relocations.prefix(streamCount).map(RelocationOutput.init)
+    publishedTable = PublishedTable(table, order: userOrder)
     freeSegments = table.entries.filter { $0.entry.state == .free }.map(\.segment).reversed()
     publishFreeCount()
   }
@@ -233,6 +236,8 @@ final class Maintenance: @unchecked Sendable {
       log.poison("metadata could not be written: \(error)")
     }
     adjustMemory()
+    // The order has followed the last change of the table.
+    publishedTable.publish(order: userOrder)
     log.resumeSpaceWaiters()
     armTimer()
   }
@@ -289,6 +294,7 @@ final class Maintenance: @unchecked Sendable {
     guard !changes.isEmpty else { return }
     try requireFlushes()
     let byteCount = try await table.update(changes, on: device)
+    publishedTable.publish(table, order: userOrder, log)
     counters.add(counters.metadataBytes, byteCount)
   }
 

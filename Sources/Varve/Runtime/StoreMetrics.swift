@@ -1,5 +1,5 @@
 // What a store tells a metrics factory: the differences of its statistics, once a second. Nothing
-// on the path of a get or a put knows of it. The table of names is StoreMetrics+Names; the page for
+// on the path of a get or a put knows of it. The names are those of StoreMetric.all; the page for
 // operators is Metrics.md, and a test compares the two.
 //
 // Invariants:
@@ -14,6 +14,7 @@ final class StoreMetrics: Sendable {
   private struct State {
     var counters: [Counter]
     var gauges: [Gauge]
+    var health: Gauge
     /// What the counters have been told.
     var published: [UInt64]
     var task: Task<Void, Never>?
@@ -32,11 +33,13 @@ final class StoreMetrics: Sendable {
     state = Mutex(
       State(
         counters: StoreMetrics.counters.map {
-          Counter(label: $0.name, dimensions: dimensions, factory: factory)
+          Counter(label: $0.metricName, dimensions: dimensions, factory: factory)
         },
         gauges: StoreMetrics.gauges.map {
-          Gauge(label: $0.name, dimensions: dimensions, factory: factory)
+          Gauge(label: $0.metricName, dimensions: dimensions, factory: factory)
         },
+        health: Gauge(
+          label: StoreMetrics.healthGauge, dimensions: dimensions, factory: factory),
         published: StoreMetrics.counters.map { _ in 0 }))
     recovery = Timer(
       label: StoreMetrics.recoveryTimer, dimensions: dimensions, factory: factory)
@@ -67,7 +70,7 @@ final class StoreMetrics: Sendable {
     let task: Task<Void, Never>? = state.withLock { state in
       guard !state.isEnded else { return nil }
       StoreMetrics.publish(statistics, core.health.current, &state)
-      for gauge in state.gauges { gauge.destroy() }
+      for gauge in state.gauges + [state.health] { gauge.destroy() }
       state.isEnded = true
       defer { state.task = nil }
       return state.task
@@ -90,15 +93,16 @@ final class StoreMetrics: Sendable {
   private static func publish(
     _ statistics: StoreStatistics, _ health: StoreHealth, _ state: inout State
   ) {
-    for (index, definition) in counters.enumerated() {
-      let value = definition.value(statistics)
+    for (index, metric) in counters.enumerated() {
+      let value = metric.value(in: statistics)
       // A reading that another one overtook tells nothing new.
       guard value > state.published[index] else { continue }
       state.counters[index].increment(by: value - state.published[index])
       state.published[index] = value
     }
-    for (index, definition) in gauges.enumerated() {
-      state.gauges[index].record(definition.value(statistics, health))
+    for (index, metric) in gauges.enumerated() {
+      state.gauges[index].record(Int64(clamping: metric.value(in: statistics)))
     }
+    state.health.record(health.level)
   }
 }

@@ -27,8 +27,13 @@ enum Description {
   /// Who holds a store.
   private static func state(_ info: StoreInfo) -> String {
     guard info.isLive else { return "not in use" }
-    let holder = info.holderProcessID.map { " by process \($0)" } ?? ""
-    return "live, may be stale: in use\(holder)\(info.isHolderReading ? ", for reading" : "")"
+    return state(holder: info.holderProcessID, isReading: info.isHolderReading)
+  }
+
+  /// What is said of a store in use.
+  static func state(holder: Int32?, isReading: Bool) -> String {
+    let holder = holder.map { " by process \($0)" } ?? ""
+    return "live, may be stale: in use\(holder)\(isReading ? ", for reading" : "")"
   }
 
   /// How large a store is, and how large what lies there.
@@ -68,35 +73,12 @@ enum Description {
   }
 
   static func json(_ statistics: StoreStatistics) -> JSONValue {
-    [
-      "keys": .count(statistics.keyCount), "tombstones": .count(statistics.tombstoneCount),
-      "lastSeq": .count(statistics.lastSequence),
-      "durableSeq": .count(statistics.durableSequence), "puts": .count(statistics.putCount),
-      "deletes": .count(statistics.deleteCount), "batches": .count(statistics.batchCount),
-      "gets": .count(statistics.getCount), "bufferHits": .count(statistics.bufferHitCount),
-      "cacheHits": .count(statistics.cacheHitCount),
-      "deviceReads": .count(statistics.deviceReadCount),
-      "sharedReads": .count(statistics.sharedReadCount),
-      "userBytes": .count(statistics.userByteCount),
-      "frameBytes": .count(statistics.frameByteCount),
-      "paddingBytes": .count(statistics.paddingByteCount),
-      "metadataBytes": .count(statistics.metadataByteCount),
-      "checkpointBytes": .count(statistics.checkpointByteCount),
-      "frames": .count(statistics.frameCount), "flushes": .count(statistics.flushCount),
-      "segments": .count(statistics.segmentCount),
-      "freeSegments": .count(statistics.freeSegmentCount),
-      "reservedSegments": .count(statistics.reservedSegmentCount),
-      "freedSegments": .count(statistics.freedSegmentCount),
-      "indexBytes": .count(statistics.indexByteCount),
-      "cacheBytes": .count(statistics.cacheByteCount),
-      "bufferBytes": .count(statistics.bufferByteCount),
-      "readBytes": .count(statistics.readByteCount),
-      "memoryBudgetBytes": .count(statistics.memoryBudget),
-      "indexBytesPerKey": .number(rounded(statistics.indexBytesPerKey)),
-      "writeAmplification": .number(rounded(statistics.writeAmplification)),
-      "slowRequests": .count(statistics.slowRequestCount),
-      "corruptReads": .count(statistics.corruptReadCount),
+    let ratios: [JSONValue.Member] = [
+      .init("indexBytesPerKey", .number(rounded(statistics.indexBytesPerKey))),
+      .init("writeAmplification", .number(rounded(statistics.writeAmplification))),
     ]
+    return .object(
+      StoreMetric.all.map { .init($0.name, .count($0.value(in: statistics))) } + ratios)
   }
 
   static func text(_ statistics: StoreStatistics, health: StoreHealth) -> String {

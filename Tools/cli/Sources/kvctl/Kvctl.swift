@@ -13,6 +13,8 @@ struct Kvctl: AsyncParsableCommand {
         kvctl load store.varve --directory /usr/share/doc
         kvctl dump store.varve > backup.jsonl
         kvctl recover store.varve --plan
+        kvctl segments store.varve
+        kvctl stat store.varve --watch
         kvctl probe /var/lib/myservice
 
       STORE may also come from the variable KVCTL_STORE.
@@ -31,7 +33,8 @@ struct Kvctl: AsyncParsableCommand {
       CommandGroup(
         name: "Stores",
         subcommands: [
-          CreateCommand.self, InfoCommand.self, StatCommand.self, RecoverCommand.self,
+          CreateCommand.self, InfoCommand.self, StatCommand.self, SegmentsCommand.self,
+          RecoverCommand.self,
         ]),
       CommandGroup(
         name: "Keys", subcommands: [GetCommand.self, PutCommand.self, DelCommand.self]),

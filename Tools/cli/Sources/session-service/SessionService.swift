@@ -21,7 +21,8 @@ struct SessionService: AsyncParsableCommand {
       sessions. The store runs as a service of swift-service-lifecycle: on SIGTERM
       the clients finish what they are at, then the store drains and is marked clean.
       A second instance waits for the first to let go, as in a rolling restart. The
-      store is made where there is none.
+      store is made where there is none. kvctl stat STORE --watch looks into it while
+      it runs.
 
       READ THE SOURCE: SessionStore.swift (records on a store), Traffic.swift (many
       tasks), SessionService.swift (open, run, shut down).
@@ -70,7 +71,9 @@ struct SessionService: AsyncParsableCommand {
   }
 
   private func openStore(_ logger: Logger) async throws(ToolError) -> Store {
-    let options = StoreOptions(memoryBudget: 64 << 20, waitForLockSeconds: 30, logger: logger)
+    let options = StoreOptions(
+      memoryBudget: 64 << 20, waitForLockSeconds: 30, logger: logger,
+      statisticsSocketPath: StoreOptions.statisticsSocketPath(forStoreAt: path))
     do throws(StoreError) {
       do throws(StoreError) {
         return try await Store.open(path: path, options: options)

@@ -5,7 +5,8 @@ import Testing
 @Suite struct RefusalTests {
   /// Every command that opens a store that should be there, with its arguments.
   static let commands: [[String]] = [
-    ["info"], ["get", "k"], ["put", "k", "v"], ["del", "k"], ["dump"], ["stat"], ["recover"],
+    ["info"], ["get", "k"], ["put", "k", "v"], ["del", "k"], ["dump"], ["stat"], ["segments"],
+    ["recover"],
     ["recover", "--plan"], ["shell", "--json"], ["load", "--directory", "/usr/share/misc"],
     ["verify", "--directory", "/usr/share/misc"],
   ]
@@ -112,7 +113,7 @@ import Testing
     let store = try place.store()
     let holder = try ToolProcess("kvctl", ["shell", store, "--json"])
     _ = holder.line()
-    for command in Self.commands where !["info", "recover"].contains(command[0]) {
+    for command in Self.commands where !["info", "segments", "recover"].contains(command[0]) {
       let ended = try run(command.filter { $0 != "--json" }, on: store)
       #expect(ended.status == 31, "\(command): \(ended.status) \(ended.errors)")
       #expect(try ended.error["code"] == "inUse")
@@ -158,10 +159,11 @@ import Testing
   @Test(
     "What comes with later versions is absent, and 64 says so",
     arguments: [
-      ["compact", "s"], ["check", "s"], ["resize", "s"], ["segments", "s"], ["inspect", "s"],
+      ["compact", "s"], ["check", "s"], ["resize", "s"], ["inspect", "s"],
       ["explain", "s", "k"], ["scan", "s"], ["backup", "s"], ["restore", "s"],
-      ["put", "s", "k", "v", "--ttl", "5"], ["stat", "s", "--watch"],
-      ["stat", "s", "--prometheus"],
+      ["put", "s", "k", "v", "--ttl", "5"], ["stat", "s", "--interval", "1"],
+      ["stat", "s", "--watch", "--interval", "0"], ["stat", "s", "--prometheus", "--watch"],
+      ["segments", "s", "--svg", ""],
       ["get", "s", "k", "--engine", "posix"], ["recover", "s", "--accept-loss"], ["nonsense"],
       ["get"], ["get", "a", "b", "c"], ["load", "s"],
       ["load", "s", "--directory", "a", "--jsonl", "b"],
@@ -181,7 +183,8 @@ import Testing
   @Test(
     "Help leads with examples, for every command",
     arguments: [
-      "create", "info", "stat", "recover", "get", "put", "del", "load", "dump", "verify", "shell",
+      "create", "info", "stat", "segments", "recover", "get", "put", "del", "load", "dump",
+      "verify", "shell",
     ])
   func help(command: String) throws {
     let ended = try ToolProcess.kvctl(command, "--help")
