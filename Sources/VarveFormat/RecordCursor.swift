@@ -26,7 +26,8 @@ public struct RecordCursor: Sendable {
         sequence: header.sequence,
         location: RecordLocation(
           page: page, slot: UInt8(truncatingIfNeeded: byteOffset / RecordHeader.alignment),
-          pageCount: pageCount, isTombstone: header.kind == .tombstone),
+          pageCount: pageCount, isTombstone: header.kind == .tombstone,
+          hasExpiry: header.expiryMilliseconds > 0),
         expiryMilliseconds: header.expiryMilliseconds)
     }
   }

@@ -11,17 +11,22 @@ public struct RecordLocation: RawRepresentable, Hashable, Sendable {
 
   /// Packs a location.
   @inlinable
-  public init(page: PageIndex, slot: UInt8, pageCount: PageCount, isTombstone: Bool) {
-    rawValue =
-      page.rawValue << 24 | UInt64(slot) << 16
-      | UInt64(RecordLocation.lengthHint(for: pageCount)) << 8 | (isTombstone ? 1 : 0)
+  public init(
+    page: PageIndex, slot: UInt8, pageCount: PageCount, isTombstone: Bool, hasExpiry: Bool = false
+  ) {
+    self.init(
+      page: page, slot: slot, lengthHint: RecordLocation.lengthHint(for: pageCount),
+      isTombstone: isTombstone, hasExpiry: hasExpiry)
   }
 
   /// Packs a location from a stored length hint.
   @inlinable
-  public init(page: PageIndex, slot: UInt8, lengthHint: UInt8, isTombstone: Bool) {
+  public init(
+    page: PageIndex, slot: UInt8, lengthHint: UInt8, isTombstone: Bool, hasExpiry: Bool = false
+  ) {
     rawValue =
-      page.rawValue << 24 | UInt64(slot) << 16 | UInt64(lengthHint) << 8 | (isTombstone ? 1 : 0)
+      page.rawValue << 24 | UInt64(slot) << 16 | UInt64(lengthHint) << 8
+      | (hasExpiry ? 0x80 : 0) | (isTombstone ? 1 : 0)
   }
 
   /// No location: page 0 holds a superblock and never a record.
@@ -38,6 +43,9 @@ public struct RecordLocation: RawRepresentable, Hashable, Sendable {
 
   /// Whether the record is a tombstone.
   @inlinable public var isTombstone: Bool { rawValue & 1 != 0 }
+
+  /// Whether the record has an expiry: only it says whether the key has a value.
+  @inlinable public var hasExpiry: Bool { rawValue & 0x80 != 0 }
 
   /// Pages to read so that the whole extent is there: exact up to 128, then rounded up to 32.
   @inlinable public var pageCountToRead: PageCount {

@@ -11,14 +11,17 @@ import VarveFormat
       let slot = UInt8(random.below(256))
       let pages = PageCount(UInt32(1 + random.below(Limits.maximumExtentPageCount)))
       let isTombstone = random.flip()
+      let hasExpiry = random.flip()
       let location = RecordLocation(
-        page: page, slot: slot, pageCount: pages, isTombstone: isTombstone)
+        page: page, slot: slot, pageCount: pages, isTombstone: isTombstone, hasExpiry: hasExpiry)
       #expect(location.page == page && location.slot == slot, "seed \(seed)")
       #expect(location.isTombstone == isTombstone && location.pageCountToRead >= pages)
+      #expect(location.hasExpiry == hasExpiry)
       #expect(
         location
           == RecordLocation(
-            page: page, slot: slot, lengthHint: location.lengthHint, isTombstone: isTombstone))
+            page: page, slot: slot, lengthHint: location.lengthHint, isTombstone: isTombstone,
+            hasExpiry: hasExpiry))
       let target = PageIndex(random.magnitude(upTo: Limits.maximumPageCount - 1))
       let moved = location.moved(to: target)
       #expect(moved.page == target && moved.moved(to: page) == location)

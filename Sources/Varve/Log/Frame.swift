@@ -107,12 +107,13 @@ final class Frame: IORequest, @unchecked Sendable {
 
   /// Where the record placed so will lie.
   func location(
-    of placement: FrameLayout.Placement, isTombstone: Bool
+    of placement: FrameLayout.Placement, isTombstone: Bool, hasExpiry: Bool
   ) -> RecordLocation {
     RecordLocation(
       page: PageIndex(firstPage.rawValue + UInt64(placement.extentPage)),
       slot: UInt8(placement.byteOffset / RecordHeader.alignment),
-      pageCount: PageCount(UInt32(placement.extentPageCount)), isTombstone: isTombstone)
+      pageCount: PageCount(UInt32(placement.extentPageCount)), isTombstone: isTombstone,
+      hasExpiry: hasExpiry)
   }
 
   /// Appends a record at the next place, which `layout` foretells.

@@ -4,6 +4,7 @@
 //
 //   rewrite   records whose write failed                  (Maintenance+Rewrite)
 //   reserve   sequence numbers, the next segment          (this file)
+//   clock     the mark of the TTL clock, where asked for  (this file)
 //   seal      finished segments                           (Maintenance+Segments)
 //   free      segments in which nothing is live           (Maintenance+Segments)
 //   checkpoint, when due or asked for                     (Maintenance+Checkpoint)
@@ -38,6 +39,7 @@ final class Maintenance: @unchecked Sendable {
   let segments: SegmentDirectory
   let counters: StoreCounters
   let health: HealthMonitor
+  let clock: StoreClock
   let signal: Signal
   let options: StoreOptions
   let hashKey: HashKey
@@ -74,6 +76,7 @@ final class Maintenance: @unchecked Sendable {
     segments = log.segments
     counters = log.counters
     health = log.health
+    clock = log.clock
     signal = log.maintenance
     self.options = options
     self.hashKey = hashKey
@@ -155,6 +158,7 @@ final class Maintenance: @unchecked Sendable {
   }
 
   private func end(_ rest: [MaintenanceCommand]) async {
+    clock.stopRecording(log.isPoisoned ? .poisonedStore : .closedStore)
     await timer?.value
     let late = commands.withLock { commands in
       defer { commands = nil }
@@ -167,7 +171,7 @@ final class Maintenance: @unchecked Sendable {
   func pass() async {
     do throws(IOError) {
       if let plan = log.rewritePlan() { try await rewrite(plan) }
-      guard !log.isPoisoned else { return }
+      guard !log.isPoisoned else { return clock.stopRecording(.poisonedStore) }
       try await supplyLog()
       // What a full store has deleted or overwritten is dead only once that is durable.
       if freeSegments.count <= reserve, log.hasPendingDeaths {
@@ -181,6 +185,7 @@ final class Maintenance: @unchecked Sendable {
     } catch {
       log.poison("metadata could not be written: \(error)")
     }
+    if log.isPoisoned { clock.stopRecording(.poisonedStore) }
     adjustMemory()
     log.resumeSpaceWaiters()
     armTimer()
@@ -189,8 +194,14 @@ final class Maintenance: @unchecked Sendable {
   /// What writers wait for, so what takes long calls this in between.
   func supplyLog() async throws(IOError) {
     try await reserveSequences()
+    try await recordClock()
     try await provideSegments()
     try await sealFinishedSegments()
+  }
+
+  /// Writes a mark of the TTL clock that somebody asked for.
+  private func recordClock() async throws(IOError) {
+    if clock.takeRequest() { try await writeSuperblock() }
   }
 
   /// Extends the range of sequence numbers before it is used up.
@@ -219,10 +230,9 @@ final class Maintenance: @unchecked Sendable {
   func writeSuperblock() async throws(IOError) {
     try requireFlushes()
     superblock.version += 1
-    superblock.clockMilliseconds = max(
-      superblock.clockMilliseconds, environment.wallMilliseconds())
+    clock.stamp(&superblock)
     try await SuperblockStore.write(superblock, on: device)
-    log.advanceClock(toMilliseconds: superblock.clockMilliseconds)
+    clock.recorded(superblock)
     counters.add(counters.metadataBytes, Superblock.copyCount * Limits.pageByteCount)
   }
 

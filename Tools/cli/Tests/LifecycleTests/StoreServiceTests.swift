@@ -50,7 +50,7 @@ private struct Writer: Service {
         services: [store, Writer(store: store)], logger: Logger(label: "test"))
       try await withThrowingTaskGroup(of: Void.self) { tasks in
         tasks.addTask { try await group.run() }
-        while try store.contains("key") == false { await Task.yield() }
+        while try await store.contains("key") == false { await Task.yield() }
         await group.triggerGracefulShutdown()
         try await tasks.waitForAll()
       }
