@@ -5,9 +5,9 @@
 //
 // Invariants:
 // - The time never goes back: not within an open, and not from one to the next.
-// - A record counts as expired only once a mark at or above its expiry is durable. The mark is a
-//   little ahead of the time (`leadMilliseconds`), so that this hardly ever has to be waited for;
-//   a crash brings the clock forward by no more than that.
+// - A record counts as expired only once a mark at or above its expiry is durable. A mark that
+//   somebody waits for is a little ahead of the time (`leadMilliseconds`), so that those who come
+//   next need not wait; a crash brings the clock forward by no more than that, a close by nothing.
 // - A record with an expiry is appended only once the superblock says durably that there may be
 //   some: an open whose wall clock has jumped then knows that it matters.
 // - Only `Maintenance` writes marks; whoever needs one asks here and is resumed.
@@ -56,9 +56,9 @@ final class StoreClock: Sendable {
   private let isWanted = Atomic<Bool>(false)
   private let state = Mutex(State())
 
-  /// How far the mark is ahead of the time when it is written, and so the most by which a crash
-  /// brings the clock forward. Under a steady stream of expiries one superblock is written for it.
-  static let leadMilliseconds: UInt64 = 2_000
+  /// How far a mark that somebody waits for is ahead of the time, and so the most by which a crash
+  /// brings the clock forward. Under a steady stream of expiries one superblock is written for each.
+  static let leadMilliseconds: UInt64 = 1_000
   /// While expiries are in use the mark is renewed once it is so far behind the time: the wall clock
   /// is compared with it after a crash.
   static let renewalMilliseconds: UInt64 = 60_000
@@ -96,10 +96,17 @@ final class StoreClock: Sendable {
     expiriesAllowed.load(ordering: .relaxed) ? milliseconds : openMark
   }
 
+  /// The durable mark, in milliseconds since 1970.
+  var markMilliseconds: UInt64 { mark.load(ordering: .acquiring) }
+
+  /// Whether records with an expiry may be written.
+  var allowsExpiries: Bool { expiriesAllowed.load(ordering: .acquiring) }
+
   /// What an expiry other than 0 means now.
   func verdict(_ expiryMilliseconds: UInt64) -> Verdict {
+    // The time first: `stamp` relies on it.
     let now = milliseconds
-    let recorded = mark.load(ordering: .acquiring)
+    let recorded = mark.load(ordering: .sequentiallyConsistent)
     if recorded < now, now - recorded > StoreClock.renewalMilliseconds { want() }
     guard expiryMilliseconds <= now else { return .live }
     return expiryMilliseconds <= recorded ? .expired : .expiredUnrecorded
@@ -142,12 +149,12 @@ final class StoreClock: Sendable {
 
   // MARK: Who needs a mark
 
-  /// Waits until a mark at or above an expiry that has come is durable. Where none can be written,
-  /// the record has expired all the same.
+  /// Waits until a mark at or above an expiry that has come is durable. Where none can be written
+  /// because the store is poisoned, the record has expired all the same.
   ///
-  /// - Throws: `cancelled`.
+  /// - Throws: `cancelled`, `closed`.
   func record(through expiryMilliseconds: UInt64) async throws(StoreError) {
-    if let error = await wait(for: .mark(expiryMilliseconds)), error == .cancelledTask {
+    if let error = await wait(for: .mark(expiryMilliseconds)), error.code != .poisoned {
       throw error
     }
   }
@@ -157,7 +164,7 @@ final class StoreClock: Sendable {
   ///
   /// - Throws: why none may; `cancelled`.
   func allowExpiries() async throws(StoreError) {
-    guard !expiriesAllowed.load(ordering: .acquiring) else {
+    guard !allowsExpiries else {
       let recorded = mark.load(ordering: .relaxed)
       let now = milliseconds
       if recorded < now, now - recorded > StoreClock.renewalMilliseconds { want() }
@@ -215,13 +222,23 @@ final class StoreClock: Sendable {
 
   /// Sets what the next superblock says of the clock.
   func stamp(_ superblock: inout Superblock) {
-    let wantsExpiries = state.withLock { state in
-      state.waiters.contains { if case .expiries = $0.wish { true } else { false } }
+    let (wantsExpiries, wantsLead) = state.withLock { state in
+      (
+        state.waiters.contains { if case .expiries = $0.wish { true } else { false } },
+        state.waiters.contains { if case .mark = $0.wish { true } else { false } }
+      )
     }
     if wantsExpiries { superblock.hasExpiries = true }
     guard superblock.hasExpiries else { return }
-    // After a close nobody uses the time that is ahead.
-    let lead = superblock.shutdown == .clean ? 0 : StoreClock.leadMilliseconds
+    guard superblock.shutdown == .open else {
+      // DURABILITY: nobody uses a time later than the one that a close writes. Whoever looks at
+      // the mark from here on finds none, and waits for this one or fails with `closed`; whoever
+      // looked before had read an earlier time.
+      mark.store(0, ordering: .sequentiallyConsistent)
+      superblock.clockMilliseconds = milliseconds
+      return
+    }
+    let lead = wantsLead ? StoreClock.leadMilliseconds : 0
     superblock.clockMilliseconds = max(
       superblock.clockMilliseconds, min(milliseconds + lead, Limits.maximumCounter))
   }
@@ -243,12 +260,12 @@ final class StoreClock: Sendable {
     for waiter in granted { waiter.resume(nil) }
   }
 
-  /// No mark is written from now on: what expires does so unrecorded, and no record that has an
-  /// expiry is the first.
+  /// No mark is written from now on. In a poisoned store, which is still read, what expires does so
+  /// unrecorded; no record that has an expiry is the first.
   func stopRecording(_ reason: StoreError) {
     let waiters = state.withLock { state in
       state.end = state.end ?? reason
-      mark.store(UInt64.max, ordering: .releasing)
+      if reason.code == .poisoned { mark.store(UInt64.max, ordering: .releasing) }
       defer { state.waiters = [] }
       return state.waiters.map(\.waiter)
     }
