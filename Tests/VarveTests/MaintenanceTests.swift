@@ -113,8 +113,8 @@ import VarveIO
     }
   }
 
-  /// The TTL clock's mark is a high-water mark: a wall clock that is set back changes nothing of what
-  /// is stored.
+  /// The TTL clock's mark is a high-water mark: a wall clock that is set back changes nothing of
+  /// what is stored.
   @Test func theStoredClockNeverGoesBack() async throws {
     let medium = RAMDevice(byteCount: 2 << 20, delivery: .background)
     var environment = StoreEnvironment()

@@ -2,8 +2,8 @@ import VarveFormat
 
 /// Writes that take effect together or not at all, also across a crash. Operations apply in the
 /// order they were added; conditions are judged against the state before the batch, and an expiry
-/// that is kept is the one that the key had then. Expiries that are out of bounds fail when the batch
-/// is written.
+/// that is kept is the one that the key had then. Expiries that are out of bounds fail when the
+/// batch is written.
 ///
 /// Bounds: 65,536 operations, and 8 MiB or half a segment of keys and values, whichever is less.
 public struct Batch: Sendable {

@@ -15,8 +15,9 @@ extension Store {
   ///     was judged by.
   ///   - durability: What the write has survived when the call returns.
   /// - Returns: whether the write took effect: not an error, and not to be ignored.
-  /// - Throws: `usage` (the expiry), `tooLarge`, `full` and `resource` before any write; `indeterminate`, `poisoned`,
-  ///   `readOnly`, `closed`, `cancelled`; of the read `corrupt`, `suspect`, `hashCollision`, `io`.
+  /// - Throws: `usage` (the expiry), `tooLarge`, `full` and `resource` before any write;
+  ///   `indeterminate`, `poisoned`, `readOnly`, `closed`, `cancelled`; of the read `corrupt`,
+  ///   `suspect`, `hashCollision`, `io`.
   public func put(
     _ key: RawSpan, _ value: RawSpan, condition: WriteCondition, expiry: Expiry = .never,
     durability: Durability = .durable

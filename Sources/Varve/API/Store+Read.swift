@@ -9,11 +9,11 @@ extension Store {
   /// What is read may not be durable yet: readers see a record from the moment it is queued. Cost:
   /// a hit in memory answers without suspending, except that on `Store.executor` every 128th answer
   /// of a thread lets others run; a miss is one request to the device, which concurrent misses of
-  /// the key share, and waits for memory where all that reads may take is in use. A key whose record
-  /// has expired has no value; the first reader that meets it may wait for a superblock. `body` is
-  /// synchronous, does not throw, and runs in the caller's isolation, whose state it may change. A
-  /// cancelled read returns at once, also while the device has not answered; a hit is answered in
-  /// any case. Works on a poisoned store too.
+  /// the key share, and waits for memory where all that reads may take is in use. A key whose
+  /// record has expired has no value; the first reader that meets it may wait for a superblock.
+  /// `body` is synchronous, does not throw, and runs in the caller's isolation, whose state it may
+  /// change. A cancelled read returns at once, also while the device has not answered; a hit is
+  /// answered in any case. Works on a poisoned store too.
   /// - Parameters:
   ///   - key: Any bytes; one that is over the limits has no value.
   ///   - body: Is given the value, which is valid until it returns, and the sequence number of the

@@ -3,8 +3,8 @@
 extension Store {
   /// What an update does to a key.
   public enum Update: Hashable, Sendable {
-    /// Sets the value. The expiry that the key has stays, unless another is named: an update changes
-    /// a value, where a put replaces a record.
+    /// Sets the value. The expiry that the key has stays, unless another is named: an update
+    /// changes a value, where a put replaces a record.
     case put([UInt8], expiry: Expiry = .keep)
     /// Removes the key.
     case delete

@@ -56,9 +56,9 @@ public struct StoreOptions: Sendable {
   /// A goal, not a promise; 0 writes a checkpoint whenever a quarter of the keys were written anew.
   public var recoveryTimeTargetSeconds: Double
   /// How far the wall clock may be ahead of the store's own when a store with expiries is opened,
-  /// in seconds; beyond it the open needs `ClockJump.accept` for the wall clock to count. The default
-  /// is four weeks, less than any month: a store may stay closed that long, and a date with a
-  /// wrong month or year is not believed.
+  /// in seconds; beyond it the open needs `ClockJump.accept` for the wall clock to count. The
+  /// default is four weeks, no more than any month: a store may stay closed that long, and a date
+  /// with a wrong month or year is not believed.
   public var clockJumpBoundSeconds: Double
   /// Where messages go: nothing in them shows keys or values.
   public var logger: Logger

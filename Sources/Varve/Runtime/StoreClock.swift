@@ -57,10 +57,11 @@ final class StoreClock: Sendable {
   private let state = Mutex(State())
 
   /// How far a mark that somebody waits for is ahead of the time, and so the most by which a crash
-  /// brings the clock forward. Under a steady stream of expiries one superblock is written for each.
+  /// brings the clock forward. Under a steady stream of expiries one superblock is written for
+  /// each.
   static let leadMilliseconds: UInt64 = 1_000
-  /// While expiries are in use the mark is renewed once it is so far behind the time: the wall clock
-  /// is compared with it after a crash.
+  /// While expiries are in use the mark is renewed once it is so far behind the time: the wall
+  /// clock is compared with it after a crash.
   static let renewalMilliseconds: UInt64 = 60_000
 
   /// - Parameters:

@@ -57,7 +57,7 @@ private struct Writer: Service {
     }
     let later = try await testing.reopenedAsIs()
     #expect(later.store.recoveryReport.outcome == .clean)
-    #expect(try later.store.contains("last"))
+    #expect(try await later.store.contains("last"))
     try await later.store.close()
   }
 
