@@ -37,7 +37,8 @@ public struct StoreInfo: Hashable, Sendable {
   /// Whether records with an expiry may ever have been written.
   public var hasExpiries = false
   /// Whether the wall clock is so far ahead of the mark that an open with the default options would
-  /// not believe it. Never while a writer has the store: its clock runs.
+  /// not believe it, unless the log of a store that was not closed knows a later time. Never while
+  /// a writer has the store: its clock runs.
   public var isClockHeld = false
   /// Whether a checkpoint is named.
   public var hasCheckpoint = false

@@ -16,9 +16,9 @@ struct RecoverCommand: AsyncParsableCommand {
       --plan says what recovery would read, hold in memory and take, and changes
       nothing; it works on a store in use too (then marked live: it may be stale).
 
-      A store with records that expire does not believe a wall clock that is more than
-      four weeks ahead of its own: nothing expires by it. --accept-clock confirms the
-      wall clock, for good; what has expired by then is gone.
+      A store with records that expire does not believe a wall clock that is more
+      than four weeks ahead of its own: nothing expires by it. --accept-clock
+      confirms the wall clock, for good; what has expired by then is gone.
 
       Exit code 0: the store had been closed. 10: it had not been closed and was
       recovered; at most an unacknowledged tail was dropped, and the counts say how

@@ -5,7 +5,8 @@ enum Timestamp {
   /// Milliseconds since 1970, in UTC to the second.
   static func text(_ milliseconds: UInt64) -> String {
     var seconds = time_t(milliseconds / 1000)
-    var parts = tm()
+    // SAFETY: `tm` holds numbers, and a pointer to a name that is not looked at.
+    var parts = unsafe tm()
     var buffer = [CChar](repeating: 0, count: 64)
     // SAFETY: all three are local variables, and the length is that of the buffer.
     guard unsafe gmtime_r(&seconds, &parts) != nil,

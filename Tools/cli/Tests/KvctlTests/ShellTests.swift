@@ -155,8 +155,8 @@ import Testing
     let lines = try ToolProcess.kvctl("shell", store, input: Array(input.utf8)).text
       .split(separator: "\n")
     let usages = [
-      "put KEY VALUE [buffered|written|durable]", "get KEY",
-      "put KEY VALUE [buffered|written|durable]", "sync",
+      "put KEY VALUE [buffered|written|durable] [ttl=SECONDS]", "get KEY",
+      "put KEY VALUE [buffered|written|durable] [ttl=SECONDS]", "sync",
     ]
     try #require(lines.count == usages.count)
     for (line, usage) in zip(lines, usages) {
