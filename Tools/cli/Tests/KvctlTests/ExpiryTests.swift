@@ -136,8 +136,8 @@ import Testing
     }
   }
 
-  /// Sets the mark in all copies of the superblock back, and that there are expiries; with checksums
-  /// that are right.
+  /// Sets the mark in all copies of the superblock back, and that there are expiries; with
+  /// checksums that are right.
   private func age(_ place: Workplace, by milliseconds: Int64) throws {
     var bytes = place.bytes(of: "store")
     let pageCount = bytes.count / 4096
