@@ -10,23 +10,29 @@ extension StoreCore {
     _ batch: Batch, durability: Durability
   ) async throws(StoreError) -> BatchOutcome {
     try requireWritable()
-    let prepared = try prepare(batch)
+    var prepared = try await prepare(batch)
     guard !batch.isEmpty else { return .applied(lastSequence: log.lastSequence.rawValue) }
     while true {
       if Task.isCancelled { throw .cancelledTask }
-      var expected: [(index: Int, place: RecordPlace)] = []
+      var expected: [(index: Int, record: ExpectedRecord)] = []
       for (index, operation) in batch.operations.enumerated()
-      where operation.condition != .always {
+      where operation.condition != .always || operation.expiry == .keep {
         // SAFETY: the bytes of an array of bytes have no padding.
         let current = unsafe try await currentRecord(
-          hash: prepared.records[index].hash, key: operation.key.span.bytes)
+          hash: prepared.records[index].hash, key: operation.key.span.bytes,
+          forExpiryAlone: operation.condition == .always)
         guard holds(operation.condition, for: current) else {
-          if let error = await settleRecord(at: current.place.location, level: durability) {
+          if let error = await settleRecord(
+            at: current.expected.place.location, level: durability)
+          {
             throw error
           }
           return .refused(operationIndex: index)
         }
-        expected.append((index, current.place))
+        expected.append((index, current.expected))
+        if operation.expiry == .keep {
+          prepared.records[index].header.expiryMilliseconds = current.expiryMilliseconds
+        }
       }
       switch await attempt(batch, prepared, expected: expected, durability: durability) {
       case .acknowledged(let sequence):
@@ -45,10 +51,12 @@ extension StoreCore {
     var records: [PreparedRecord]
     var storedValues: [[UInt8]]
     var userByteCount: Int
+    /// Whether a record brings an expiry of its own.
+    var hasExpiries = false
   }
 
   /// Checks the limits, hashes the keys and compresses the values.
-  private func prepare(_ batch: Batch) throws(StoreError) -> PreparedBatch {
+  private func prepare(_ batch: Batch) async throws(StoreError) -> PreparedBatch {
     guard batch.count <= Limits.maximumBatchOperationCount else {
       throw StoreError(
         .tooLarge,
@@ -60,13 +68,19 @@ extension StoreCore {
       let value = operation.value ?? []
       // SAFETY: the bytes of an array of bytes have no padding.
       try unsafe checkLimits(key: operation.key.span.bytes, valueByteCount: value.count)
+      let expiry = try clock.moment(of: operation.expiry)
       let stored = options.compression ? compressed(value) : nil
-      let header = RecordHeader(
+      var header = RecordHeader(
         sequence: .zero, kind: operation.value == nil ? .tombstone : .put,
         isCompressed: stored != nil, keyByteCount: operation.key.count,
         storedByteCount: (stored ?? value).count, valueByteCount: value.count,
-        batchRecordCount: UInt32(batch.count), batchOrdinal: UInt32(ordinal))
+        // That of a record that is kept comes later, and takes the same room.
+        expiryMilliseconds: operation.expiry == .keep ? 1 : expiry,
+        batchRecordCount: UInt32(batch.count),
+        batchOrdinal: UInt32(ordinal))
       _ = layout.place(header.recordByteCount)
+      header.expiryMilliseconds = expiry
+      prepared.hasExpiries = prepared.hasExpiries || expiry > 0
       prepared.records.append(
         PreparedRecord(
           hash: unsafe KeyHash(of: operation.key.span.bytes, keyedBy: hashKey), header: header))
@@ -83,6 +97,8 @@ extension StoreCore {
         "a batch of this store has at most \(geometry.maximumBatchByteCount) bytes of keys and "
           + "values, and fits half a segment: split it")
     }
+    // DURABILITY: as for a put, before the first record with an expiry.
+    if prepared.hasExpiries { try await clock.allowExpiries() }
     return prepared
   }
 
@@ -101,14 +117,14 @@ extension StoreCore {
 
   private func attempt(
     _ batch: Batch, _ prepared: PreparedBatch,
-    expected: [(index: Int, place: RecordPlace)], durability: Durability
+    expected: [(index: Int, record: ExpectedRecord)], durability: Durability
   ) async -> Attempt {
     var outcome = Attempt.changed
     let error: StoreError? = await suspend { waiter in
       log.withLog { state, actions in
         let isUnchanged = expected.allSatisfy {
           let location = RecordLocation(rawValue: index.find(prepared.records[$0.index].hash))
-          return log.place(of: location) == $0.place
+          return log.isStill($0.record, at: location)
         }
         let result =
           isUnchanged

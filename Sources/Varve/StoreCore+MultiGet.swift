@@ -20,7 +20,7 @@ extension StoreCore {
       counters.add(counters.gets, group.count)
       _ = await lookUp(lookups, keys: group, isEnough: { false }) { index, result in
         switch result {
-        case .success(let record): results[start + index] = record?.versionedValue
+        case .success(let record): results[start + index] = record?.versionedValue(clock)
         case .failure(let error): failure = failure ?? error
         }
       }
@@ -103,6 +103,22 @@ extension StoreCore {
     let read: RecordRead
   }
 
+  /// Delivers what a lookup came to.
+  ///
+  /// - Returns: whether it was an answer, and not a reason to begin again.
+  private func give(
+    _ answer: Answer, at index: Int,
+    to deliver: (Int, Result<CachedRecord?, StoreError>) -> Void
+  ) -> Bool {
+    switch answer {
+    case .found(let record): deliver(index, .success(record))
+    case .absent: deliver(index, .success(nil))
+    // `search` may wait for the clock.
+    case .expired, .moved: return false
+    }
+    return true
+  }
+
   /// Looks up all from `next` on that there is memory for.
   ///
   /// - Returns: the indices of lookups that have to begin again, each by itself: what is wrong at a
@@ -123,9 +139,8 @@ extension StoreCore {
       do throws(StoreError) {
         // SAFETY: the bytes of an array of bytes have no padding.
         switch unsafe try step(&lookup, key: key?.span.bytes) {
-        case .found(let record): deliver(next, .success(record))
-        case .absent: deliver(next, .success(nil))
-        case .moved: again.append(next)
+        case .answer(let answer):
+          if !give(answer, at: next, to: deliver) { again.append(next) }
         case .noRoom: break collecting
         case .submit(let read):
           submissions.append(read)
@@ -150,11 +165,8 @@ extension StoreCore {
       do throws(StoreError) {
         let result = await item.read.wait()
         // SAFETY: as above.
-        if let record = unsafe try take(result, item.read, &item.lookup, key: key?.span.bytes) {
-          deliver(item.index, .success(record))
-        } else {
-          again.append(item.index)
-        }
+        let answer = unsafe try take(result, item.read, &item.lookup, key: key?.span.bytes)
+        if !give(answer, at: item.index, to: deliver) { again.append(item.index) }
       } catch {
         deliver(item.index, .failure(error))
       }

@@ -6,12 +6,15 @@ import VarveIO
 
 extension StoreCore {
   /// Opens the store at a path.
-  static func open(path: String, options: StoreOptions) async throws(StoreError) -> Store {
+  static func open(
+    path: String, options: StoreOptions, clockJump: ClockJump
+  ) async throws(StoreError) -> Store {
     let relay = SlowRequestRelay(logger: options.logger)
     let opened = try await openDevice(path: path, options: options, relay)
     for warning in opened.warnings { options.logger.warning("\(warning)") }
     let store = try await open(
-      device: opened.device, options: options, environment: StoreEnvironment())
+      device: opened.device, options: options, environment: StoreEnvironment(),
+      clockJump: clockJump)
     relay.connect(store.core.health)
     return store
   }
@@ -43,11 +46,12 @@ extension StoreCore {
 
   /// Opens the store on a device, which the store then owns.
   static func open(
-    device: any BlockDevice, options: StoreOptions, environment: StoreEnvironment
+    device: any BlockDevice, options: StoreOptions, environment: StoreEnvironment,
+    clockJump: ClockJump
   ) async throws(StoreError) -> Store {
     let gate = FlushGate(device)
     do throws(StoreError) {
-      return try await assemble(gate, options, environment)
+      return try await assemble(gate, options, environment, clockJump)
     } catch {
       await DeviceCloser.close(device)
       throw error
@@ -55,8 +59,10 @@ extension StoreCore {
   }
 
   private static func assemble(
-    _ device: FlushGate, _ options: StoreOptions, _ environment: StoreEnvironment
+    _ device: FlushGate, _ options: StoreOptions, _ environment: StoreEnvironment,
+    _ clockJump: ClockJump
   ) async throws(StoreError) -> Store {
+    try options.validateClock()
     var plan: MemoryPlan?
     let recovery = StoreRecovery(
       device: device,
@@ -69,9 +75,10 @@ extension StoreCore {
     var recovered = try await recovery.recover()
     guard let plan else { throw .closedStore }
     let isReadOnly = try readOnlyMode(recovered, options)
+    let start = startClock(&recovered, options, environment, clockJump)
     if !isReadOnly {
       do throws(IOError) {
-        try await makeDurable(&recovered, on: device, environment)
+        try await makeDurable(&recovered, on: device, start)
       } catch {
         throw StoreError(
           .io, "the store could not be opened for writing: \(error)",
@@ -86,7 +93,7 @@ extension StoreCore {
     } catch {
       throw StoreError(error)
     }
-    let core = build(device, options, environment, recovered, plan, thread)
+    let core = build(device, options, environment, recovered, plan, start, thread)
     logOutcome(recovered.report, options.logger)
     if recovered.report.outcome == .degraded { core.health.setDegraded() }
     let reserve = Maintenance.reserve(segmentCount: core.geometry.segmentCount)
@@ -141,9 +148,11 @@ extension StoreCore {
   /// second recovery judges the same tail the same way. The superblock then names the cut, the next
   /// open epoch and a fresh range of sequence numbers above every number that was ever used; only
   /// after that is anything appended.
+  ///
+  /// The mark of the TTL clock that it names is where the clock begins, so that what this open
+  /// takes for expired is expired to every later one.
   private static func makeDurable(
-    _ recovered: inout RecoveredStore, on device: any BlockDevice,
-    _ environment: StoreEnvironment
+    _ recovered: inout RecoveredStore, on device: any BlockDevice, _ start: ClockStart
   ) async throws(IOError) {
     if let error = await device.flush() { throw error }
     let empty = recovered.replay.emptySegments.reversed() + recovered.relocated.emptySegments
@@ -161,9 +170,7 @@ extension StoreCore {
     superblock.shutdown = .open
     superblock.lastSequence = last
     superblock.sequenceCeiling = SequenceNumber(last.rawValue + Maintenance.sequenceRange)
-    superblock.clockMilliseconds = max(
-      superblock.clockMilliseconds, recovered.replay.clockMilliseconds,
-      environment.wallMilliseconds())
+    if superblock.hasExpiries { superblock.clockMilliseconds = start.milliseconds }
     superblock.cut = recovered.replay.openScans.last.map {
       LogCut(
         segment: $0.segment, generation: $0.generation,
@@ -198,14 +205,20 @@ extension StoreCore {
 
   private static func build(
     _ device: FlushGate, _ options: StoreOptions, _ environment: StoreEnvironment,
-    _ recovered: RecoveredStore, _ plan: MemoryPlan, _ thread: WorkerThread?
+    _ recovered: RecoveredStore, _ plan: MemoryPlan, _ start: ClockStart,
+    _ thread: WorkerThread?
   ) -> StoreCore {
     let superblock = recovered.superblock
     let health = HealthMonitor(logger: options.logger)
+    let signal = Signal()
+    let clock = StoreClock(
+      start: start, superblock: superblock, canRecord: thread != nil, environment: environment,
+      maintenance: signal)
     let log = LogAppender(
       device: device, superblock: superblock, index: recovered.index,
-      segments: recovered.segments, counters: StoreCounters(), maintenance: Signal(),
-      health: health, state: logState(recovered), bufferByteLimit: plan.bufferByteLimit)
+      segments: recovered.segments, counters: StoreCounters(), maintenance: signal,
+      health: health, clock: clock, state: logState(recovered),
+      bufferByteLimit: plan.bufferByteLimit)
     let cache = RecordCache(
       byteLimit: options.cacheEnabled
         ? plan.cacheByteLimit(indexByteCount: recovered.index.reservedByteCount) : 0,
@@ -239,7 +252,6 @@ extension StoreCore {
     state.sequenceCeiling = superblock.sequenceCeiling
     state.durableSequence = replay.lastSequence
     state.watermarkWritten = replay.lastSequence
-    state.clockMilliseconds = superblock.clockMilliseconds
     state.openEpoch = UInt32(truncatingIfNeeded: superblock.openCount)
     state.hasDeadSegments = true
     state.recordCountSinceCheckpoint =
@@ -266,7 +278,32 @@ extension StoreCore {
     return state
   }
 
+  /// Where the TTL clock begins, which the report tells.
+  private static func startClock(
+    _ recovered: inout RecoveredStore, _ options: StoreOptions, _ environment: StoreEnvironment,
+    _ jump: ClockJump
+  ) -> ClockStart {
+    let start = ClockStart(
+      markMilliseconds: max(
+        recovered.superblock.clockMilliseconds, recovered.replay.clockMilliseconds),
+      wallMilliseconds: environment.wallMilliseconds(),
+      hasExpiries: recovered.superblock.hasExpiries, jump: jump,
+      boundMilliseconds: UInt64(options.clockJumpBoundSeconds * 1000))
+    recovered.report.clockMilliseconds = start.milliseconds
+    recovered.report.heldClockJumpSeconds = start.heldJumpMilliseconds.map { Double($0) / 1000 }
+    return start
+  }
+
   private static func logOutcome(_ report: RecoveryReport, _ logger: Logger) {
+    if let seconds = report.heldClockJumpSeconds {
+      logger.warning(
+        """
+        clockHeld: the wall clock is so far ahead that it was not believed, and records do not \
+        expire by it; once it is known to be right, open with clockJump: .accept (kvctl recover \
+        --accept-clock)
+        """,
+        metadata: ["aheadSeconds": "\(seconds)"])
+    }
     guard report.outcome != .clean || !report.findings.isEmpty else { return }
     logger.notice(
       "store recovered",

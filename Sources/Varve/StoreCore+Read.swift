@@ -1,5 +1,5 @@
-// get: index → write buffer → cache → one read of the device → verify → decode. Whatever fails to
-// verify is looked up again first: a record that moved meanwhile is no damage.
+// get: index → write buffer → cache → one read of the device → verify → decode → expired? Whatever
+// fails to verify is looked up again first: a record that moved meanwhile is no damage.
 
 import Logging
 import Synchronization
@@ -15,12 +15,19 @@ extension StoreCore {
     return record.withBytes { _, value in body(value, record.sequence) }
   }
 
-  func contains(_ key: RawSpan) throws(StoreError) -> Bool {
+  func get(_ key: RawSpan) async throws(StoreError) -> VersionedValue? {
+    try await fetch(hash: KeyHash(of: key, keyedBy: hashKey), key: key)?.versionedValue(clock)
+  }
+
+  func contains(_ key: RawSpan) async throws(StoreError) -> Bool {
     try requireOpen()
-    let location = RecordLocation(
-      rawValue: index.find(KeyHash(of: key, keyedBy: hashKey)))
-    try requireUnsuspicious(sequence: nil)
-    return location != .none && !location.isTombstone
+    let hash = KeyHash(of: key, keyedBy: hashKey)
+    let location = RecordLocation(rawValue: index.find(hash))
+    guard location != .none, !location.isTombstone, location.hasExpiry else {
+      try requireUnsuspicious(sequence: nil)
+      return location != .none && !location.isTombstone
+    }
+    return try await fetch(hash: hash, key: key) != nil
   }
 
   /// Which record a reader is after: that of a key, or whatever lies under a fingerprint.
@@ -57,30 +64,43 @@ extension StoreCore {
   /// Looks until the record is found, or found absent.
   func search(_ lookup: inout Lookup, key: RawSpan?) async throws(StoreError) -> CachedRecord? {
     while true {
+      let answer: Answer
       switch try step(&lookup, key: key) {
-      case .found(let record):
+      case .answer(let known):
         if IOExecutor.isYieldDue() { await IOExecutor.yield() }
-        return record
-      case .absent:
-        if IOExecutor.isYieldDue() { await IOExecutor.yield() }
-        return nil
-      case .moved: continue
+        answer = known
       case .noRoom(let pageCount):
         let hasTurn = await reader.memory.wait(pageCount: pageCount, &lookup.turn)
         guard hasTurn else { throw .cancelledTask }
+        continue
       case .submit(let read):
         device.submit(read)
-        if let record = try take(await read.wait(), read, &lookup, key: key) { return record }
-      case .join(let read):
-        if let record = try take(await read.wait(), read, &lookup, key: key) { return record }
+        answer = try take(await read.wait(), read, &lookup, key: key)
+      case .join(let read): answer = try take(await read.wait(), read, &lookup, key: key)
+      }
+      switch answer {
+      case .found(let record): return record
+      case .absent: return nil
+      case .expired(let expiryMilliseconds):
+        try await clock.record(through: expiryMilliseconds)
+        return nil
+      case .moved: continue
       }
     }
   }
 
-  enum Step {
+  /// What a lookup came to.
+  enum Answer {
     case found(CachedRecord)
     case absent
+    /// The record has expired, which is no answer until the clock's mark says so durably.
+    case expired(expiryMilliseconds: UInt64)
+    /// The record has moved or been replaced: look again.
     case moved
+  }
+
+  enum Step {
+    case answer(Answer)
     case noRoom(pageCount: Int)
     /// A new read, which the caller submits.
     case submit(RecordRead)
@@ -101,7 +121,7 @@ extension StoreCore {
     guard location != .none, !location.isTombstone else {
       // In an iteration a tombstone is no reason for suspicion: the key is simply not there.
       if case .key = lookup.target { try requireUnsuspicious(sequence: nil) }
-      return .absent
+      return .answer(.absent)
     }
     guard let segment = geometry.segment(containing: location.page) else {
       throw corrupt(location)
@@ -110,23 +130,34 @@ extension StoreCore {
       let record = try buffered(location)
     {
       counters.add(counters.bufferHits)
-      return try accept(record, at: location, key: key, &lookup).map { .found($0) } ?? .moved
+      return .answer(judge(try accept(record, at: location, key: key, &lookup)))
     }
     let generation = segments.generation(of: segment)
     if let record = cache.get(location.rawValue, generation: generation.rawValue) {
       counters.add(counters.cacheHits)
-      return try accept(record, at: location, key: key, &lookup).map { .found($0) } ?? .moved
+      return .answer(judge(try accept(record, at: location, key: key, &lookup)))
     }
     let target = lookup.target
     switch reader.read(
       at: location, lookup.turn, isStillCurrent: { locate(target) == location })
     {
-    case .moved: return .moved
+    case .moved: return .answer(.moved)
     case .noRoom(let pageCount):
       keepsTurn = true
       return .noRoom(pageCount: pageCount)
     case .submit(let read): return .submit(read)
     case .join(let read): return .join(read)
+    }
+  }
+
+  /// What a record means now; one without an expiry costs a comparison.
+  private func judge(_ record: CachedRecord?) -> Answer {
+    guard let record else { return .moved }
+    guard record.expiry > 0 else { return .found(record) }
+    switch clock.verdict(record.expiry) {
+    case .live: return .found(record)
+    case .expired: return .absent
+    case .expiredUnrecorded: return .expired(expiryMilliseconds: record.expiry)
     }
   }
 
@@ -141,16 +172,16 @@ extension StoreCore {
     }
   }
 
-  /// What a read brought; nil where the lookup has to begin again.
+  /// What a read brought.
   func take(
     _ result: ReadResult, _ read: RecordRead, _ lookup: inout Lookup, key: RawSpan?
-  ) throws(StoreError) -> CachedRecord? {
+  ) throws(StoreError) -> Answer {
     switch result {
     case .cancelled: throw .cancelledTask
     case .failed(let error):
       // A device that is closing refuses reads; that is no fault of the record.
       try requireOpen()
-      guard isConfirmed(read.location, &lookup) else { return nil }
+      guard isConfirmed(read.location, &lookup) else { return .moved }
       counters.add(counters.corruptReads)
       throw StoreError(
         .io, "the record cannot be read: \(error); other keys are unaffected",
@@ -162,15 +193,15 @@ extension StoreCore {
           try reader.decode(bytes, at: read.location, generation: read.generation)
         }
       } catch {
-        guard isConfirmed(read.location, &lookup) else { return nil }
+        guard isConfirmed(read.location, &lookup) else { return .moved }
         throw corrupt(read.location, lookup.target)
       }
       guard let accepted = try accept(record, at: read.location, key: key, &lookup) else {
-        return nil
+        return .moved
       }
       cache.insert(
         accepted, locationWord: read.location.rawValue, generation: read.generation.rawValue)
-      return accepted
+      return judge(accepted)
     }
   }
 
@@ -237,15 +268,20 @@ extension StoreCore {
 }
 
 extension CachedRecord {
-  /// The value and its sequence number, copied.
-  var versionedValue: VersionedValue {
-    withBytes { _, value in VersionedValue(value: value.copied(), sequence: sequence) }
+  /// The value, its sequence number and what is left of its time, copied.
+  func versionedValue(_ clock: StoreClock) -> VersionedValue {
+    let timeToLive = expiry > 0 ? clock.remaining(until: expiry) : nil
+    return withBytes { _, value in
+      VersionedValue(value: value.copied(), sequence: sequence, timeToLive: timeToLive)
+    }
   }
 
   /// The record, copied.
   var record: Record {
     withBytes { key, value in
-      Record(key: key.copied(), value: value.copied(), sequence: sequence)
+      Record(
+        key: key.copied(), value: value.copied(), sequence: sequence,
+        expiryMilliseconds: expiry > 0 ? expiry : nil)
     }
   }
 }

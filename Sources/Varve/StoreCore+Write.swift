@@ -6,15 +6,18 @@ import VarveFormat
 
 extension StoreCore {
   func put(
-    _ key: RawSpan, _ value: RawSpan, durability: Durability
+    _ key: RawSpan, _ value: RawSpan, expiry: Expiry, durability: Durability
   ) async throws(StoreError) -> UInt64 {
     try requireWritable()
     try checkLimits(key: key, valueByteCount: value.byteCount)
+    if expiry == .keep { return try await putKeeping(key, value, durability: durability) }
+    let expiryMilliseconds = try await prepare(expiry)
     if Task.isCancelled { throw .cancelledTask }
     let hash = KeyHash(of: key, keyedBy: hashKey)
     while true {
       let attempt = await attempt(
-        hash: hash, key: key, value: value, expected: nil, durability: durability)
+        hash: hash, key: key, value: value, expiryMilliseconds: expiryMilliseconds, expected: nil,
+        durability: durability)
       switch attempt {
       case .acknowledged(let sequence):
         counters.add(counters.puts)
@@ -26,6 +29,29 @@ extension StoreCore {
       case .nothingToDelete, .changed: preconditionFailure("a blind put has no condition")
       }
     }
+  }
+
+  /// A put that depends on the current record by its expiry alone.
+  private func putKeeping(
+    _ key: RawSpan, _ value: RawSpan, durability: Durability
+  ) async throws(StoreError) -> UInt64 {
+    switch try await write(
+      key: key, value: value, condition: .always, expiry: .keep, durability: durability)
+    {
+    case .applied(let sequence): return sequence
+    case .refused: preconditionFailure("a put without a condition is applied")
+    }
+  }
+
+  /// The moment at which a record will expire; 0 is never.
+  ///
+  /// DURABILITY: before the first record of the store that has one, the superblock says durably
+  /// that there may be some: an open that did not know would believe any wall clock.
+  func prepare(_ expiry: Expiry) async throws(StoreError) -> UInt64 {
+    if expiry == .never { return 0 }
+    let milliseconds = try clock.moment(of: expiry)
+    if milliseconds > 0 { try await clock.allowExpiries() }
+    return milliseconds
   }
 
   /// A task that puts without ever suspending would keep its thread from all others: now and then
@@ -41,9 +67,15 @@ extension StoreCore {
     try checkLimits(key: key, valueByteCount: 0)
     if Task.isCancelled { throw .cancelledTask }
     let hash = KeyHash(of: key, keyedBy: hashKey)
+    if RecordLocation(rawValue: index.find(hash)).hasExpiry,
+      try await hasExpired(hash: hash, key: key, durability: durability)
+    {
+      return nil
+    }
     while true {
       switch await attempt(
-        hash: hash, key: key, value: nil, expected: nil, durability: durability)
+        hash: hash, key: key, value: nil, expiryMilliseconds: 0, expected: nil,
+        durability: durability)
       {
       case .acknowledged(let sequence):
         counters.add(counters.deletes)
@@ -58,37 +90,58 @@ extension StoreCore {
     }
   }
 
+  /// Whether the key's record has expired: then it is a tombstone already, and needs only to be as
+  /// durable as was asked. A record that cannot be read says nothing: a delete heals it.
+  private func hasExpired(
+    hash: KeyHash, key: RawSpan, durability: Durability
+  ) async throws(StoreError) -> Bool {
+    let current: CurrentRecord
+    do throws(StoreError) {
+      current = try await currentRecord(hash: hash, key: key)
+    } catch {
+      guard [.corrupt, .io, .hashCollision].contains(error.code) else { throw error }
+      return false
+    }
+    guard current.sequence == nil else { return false }
+    if let error = await settleRecord(at: current.expected.place.location, level: durability) {
+      throw error
+    }
+    return true
+  }
+
   /// A put or, with a nil value, a delete, if the condition holds.
   func write(
-    key: RawSpan, value: RawSpan?, condition: WriteCondition, durability: Durability
+    key: RawSpan, value: RawSpan?, condition: WriteCondition, expiry: Expiry,
+    durability: Durability
   ) async throws(StoreError) -> WriteOutcome {
-    if condition == .always {
+    if condition == .always, expiry != .keep {
       guard let value else {
         return try await delete(key, durability: durability).map { .applied(sequence: $0) }
           ?? .refused(currentSequence: nil)
       }
-      return .applied(sequence: try await put(key, value, durability: durability))
+      return .applied(
+        sequence: try await put(key, value, expiry: expiry, durability: durability))
     }
     try requireWritable()
     try checkLimits(key: key, valueByteCount: value?.byteCount ?? 0)
+    let expiryMilliseconds = try await prepare(expiry)
     let hash = KeyHash(of: key, keyedBy: hashKey)
     while true {
       if Task.isCancelled { throw .cancelledTask }
-      let current = try await currentRecord(hash: hash, key: key)
-      guard holds(condition, for: current) else {
-        if let error = await settleRecord(at: current.place.location, level: durability) {
+      let current = try await currentRecord(
+        hash: hash, key: key, forExpiryAlone: condition == .always)
+      guard holds(condition, for: current), value != nil || current.sequence != nil else {
+        if let error = await settleRecord(
+          at: current.expected.place.location, level: durability)
+        {
           throw error
         }
         return .refused(currentSequence: current.sequence)
       }
-      if value == nil, current.sequence == nil {
-        if let error = await settleRecord(at: current.place.location, level: durability) {
-          throw error
-        }
-        return .refused(currentSequence: nil)
-      }
       let attempt = await attempt(
-        hash: hash, key: key, value: value, expected: current.place, durability: durability)
+        hash: hash, key: key, value: value,
+        expiryMilliseconds: expiry == .keep ? current.expiryMilliseconds : expiryMilliseconds,
+        expected: current.expected, durability: durability)
       switch attempt {
       case .acknowledged(let sequence):
         if value == nil { counters.add(counters.deletes) } else { counters.add(counters.puts) }
@@ -103,26 +156,37 @@ extension StoreCore {
 
   /// The current record of a key, for a condition.
   struct CurrentRecord {
-    /// What the index names: compared again under the log's lock.
-    var place: RecordPlace
-    /// nil where the key has no value.
+    /// What the index names, and until when: compared again under the log's lock.
+    var expected: ExpectedRecord
+    /// nil where the key has no value: no record, a tombstone, or one that has expired.
     var sequence: UInt64?
+
+    /// When the record expires; 0 where it does not, or there is none.
+    var expiryMilliseconds: UInt64 { expected.liveUntilMilliseconds }
+
+    init(place: RecordPlace, record: CachedRecord? = nil) {
+      expected = ExpectedRecord(place: place, liveUntilMilliseconds: record?.expiry ?? 0)
+      sequence = record?.sequence
+    }
   }
 
+  /// Finds the current record of a key. Where only its expiry matters and the index says that it
+  /// has none, nothing is read, and its sequence number stays unknown.
   func currentRecord(
-    hash: KeyHash, key: RawSpan
+    hash: KeyHash, key: RawSpan, forExpiryAlone: Bool = false
   ) async throws(StoreError) -> CurrentRecord {
     while true {
       let location = RecordLocation(rawValue: index.find(hash))
       let place = log.place(of: location)
       if location == .none || location.isTombstone {
         try requireUnsuspicious(sequence: nil)
-        return CurrentRecord(place: place, sequence: nil)
+        return CurrentRecord(place: place)
       }
+      if forExpiryAlone, !location.hasExpiry { return CurrentRecord(place: place) }
       let record = try await fetch(hash: hash, key: key)
       // A record that is replaced while it is read says nothing about the one in its place.
       guard log.place(of: RecordLocation(rawValue: index.find(hash))) == place else { continue }
-      return CurrentRecord(place: place, sequence: record?.sequence)
+      return CurrentRecord(place: place, record: record)
     }
   }
 
@@ -158,20 +222,22 @@ extension StoreCore {
 
   /// Appends a record and waits for its frame, where the level asks for that.
   private func attempt(
-    hash: KeyHash, key: RawSpan, value: RawSpan?, expected: RecordPlace?,
-    durability: Durability
+    hash: KeyHash, key: RawSpan, value: RawSpan?, expiryMilliseconds: UInt64,
+    expected: ExpectedRecord?, durability: Durability
   ) async -> Attempt {
     // The index line comes into this CPU's cache before the log's lock is taken.
     _ = index.find(hash)
     guard durability > .buffered else {
       return append(
-        hash: hash, key: key, value: value, expected: expected, durability: durability
+        hash: hash, key: key, value: value, expiryMilliseconds: expiryMilliseconds,
+        expected: expected, durability: durability
       ) { result, _, _ in StoreCore.attempt(result) }
     }
     var outcome = Attempt.changed
     let error: StoreError? = await suspend { waiter in
       outcome = append(
-        hash: hash, key: key, value: value, expected: expected, durability: durability
+        hash: hash, key: key, value: value, expiryMilliseconds: expiryMilliseconds,
+        expected: expected, durability: durability
       ) { result, state, actions in
         log.wait(for: result, waiter, durability, &state, &actions)
       }
@@ -182,8 +248,8 @@ extension StoreCore {
 
   /// Compresses the value and appends the record under the log's lock.
   private func append(
-    hash: KeyHash, key: RawSpan, value: RawSpan?, expected: RecordPlace?,
-    durability: Durability,
+    hash: KeyHash, key: RawSpan, value: RawSpan?, expiryMilliseconds: UInt64,
+    expected: ExpectedRecord?, durability: Durability,
     then body: (AppendResult, inout LogState, inout LogActions) -> Attempt
   ) -> Attempt {
     withStored(value) { stored, valueByteCount, isCompressed in
@@ -192,7 +258,7 @@ extension StoreCore {
         header: RecordHeader(
           sequence: .zero, kind: value == nil ? .tombstone : .put, isCompressed: isCompressed,
           keyByteCount: key.byteCount, storedByteCount: stored.byteCount,
-          valueByteCount: valueByteCount))
+          valueByteCount: valueByteCount, expiryMilliseconds: expiryMilliseconds))
       return log.withLog { state, actions in
         let result = log.append(
           record, key: key, storedValue: stored, expected: expected, level: durability, &state,

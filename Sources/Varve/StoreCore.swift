@@ -20,6 +20,7 @@ final class StoreCore: Sendable {
   let reader: RecordReader
   let counters: StoreCounters
   let health: HealthMonitor
+  let clock: StoreClock
   let memoryPlan: MemoryPlan
   let report: RecoveryReport
   /// nil where the caller gave no factory.
@@ -66,6 +67,7 @@ final class StoreCore: Sendable {
     self.reader = reader
     counters = log.counters
     health = log.health
+    clock = log.clock
     self.memoryPlan = memoryPlan
     report = recovered.report
     let identity = Identity(
@@ -288,6 +290,7 @@ final class StoreCore: Sendable {
     result.bufferByteCount = log.bufferByteCount
     result.readByteCount = reader.memory.byteCount
     result.memoryBudget = memoryPlan.budget
+    result.clockMilliseconds = clock.milliseconds
     result.slowRequestCount = device.slowRequestCount
     result.loopStallCount = madeExecutor.withLock { ($0 as? IOExecutor)?.stallCount } ?? 0
     return result

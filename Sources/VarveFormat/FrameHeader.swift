@@ -19,7 +19,7 @@ public struct FrameHeader: Hashable, Sendable {
   public var extentsChecksum: UInt32
   /// The stream.
   public var stream: StreamKind
-  /// The TTL clock's high-water mark, in milliseconds since 1970.
+  /// The TTL clock when this was written, in milliseconds since 1970.
   public var clockMilliseconds: UInt64
   /// The number of the open that wrote the frame: after a cut, older frames behind it are void.
   public var openEpoch: UInt32
@@ -108,7 +108,7 @@ public struct FrameHeader: Hashable, Sendable {
       previousChecksum: extent.load(Field.previousChecksum.byteOffset),
       extentsChecksum: extent.load(Field.extentsChecksum.byteOffset),
       stream: try extent.stream(Field.stream),
-      clockMilliseconds: extent.load(Field.clockMilliseconds.byteOffset),
+      clockMilliseconds: try extent.counter(Field.clockMilliseconds),
       openEpoch: extent.load(Field.openEpoch.byteOffset))
     guard firstSequence <= lastSequence, pageCount.rawValue >= 1,
       (recordCount == 0) == (lastSequence == .zero),

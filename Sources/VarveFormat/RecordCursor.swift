@@ -27,7 +27,7 @@ public struct RecordCursor: Sendable {
         location: RecordLocation(
           page: page, slot: UInt8(truncatingIfNeeded: byteOffset / RecordHeader.alignment),
           pageCount: pageCount, recordByteCount: header.recordByteCount,
-          isTombstone: header.kind == .tombstone),
+          isTombstone: header.kind == .tombstone, hasExpiry: header.expiryMilliseconds > 0),
         expiryMilliseconds: header.expiryMilliseconds)
     }
   }

@@ -14,23 +14,25 @@ public struct RecordLocation: RawRepresentable, Hashable, Sendable {
   /// Packs the location of a record of so many bytes.
   @inlinable
   public init(
-    page: PageIndex, slot: UInt8, pageCount: PageCount, recordByteCount: Int, isTombstone: Bool
+    page: PageIndex, slot: UInt8, pageCount: PageCount, recordByteCount: Int, isTombstone: Bool,
+    hasExpiry: Bool = false
   ) {
     let hint = RecordLocation.lengthHint(for: pageCount)
     self.init(
       page: page, slot: slot, lengthHint: hint,
       sizeClass: hint == 0 ? RecordLocation.sizeClass(for: recordByteCount) : 0,
-      isTombstone: isTombstone)
+      isTombstone: isTombstone, hasExpiry: hasExpiry)
   }
 
   /// Packs a location from a stored length hint and size class.
   @inlinable
   public init(
-    page: PageIndex, slot: UInt8, lengthHint: UInt8, sizeClass: UInt8, isTombstone: Bool
+    page: PageIndex, slot: UInt8, lengthHint: UInt8, sizeClass: UInt8, isTombstone: Bool,
+    hasExpiry: Bool = false
   ) {
     rawValue =
       page.rawValue << 24 | UInt64(slot) << 16 | UInt64(lengthHint) << 8
-      | UInt64(sizeClass) << 1 | (isTombstone ? 1 : 0)
+      | (hasExpiry ? 0x80 : 0) | UInt64(sizeClass) << 1 | (isTombstone ? 1 : 0)
   }
 
   /// No location: page 0 holds a superblock and never a record.
@@ -67,6 +69,9 @@ public struct RecordLocation: RawRepresentable, Hashable, Sendable {
 
   /// Whether the record is a tombstone.
   @inlinable public var isTombstone: Bool { rawValue & 1 != 0 }
+
+  /// Whether the record has an expiry: only it says whether the key has a value.
+  @inlinable public var hasExpiry: Bool { rawValue & 0x80 != 0 }
 
   /// Pages to read so that the whole extent is there: exact up to 128, then rounded up to 32.
   @inlinable public var pageCountToRead: PageCount {

@@ -15,7 +15,7 @@ public struct SegmentHeader: Hashable, Sendable {
   public var firstSequence: SequenceNumber
   /// The durable watermark when the header was written.
   public var durableWatermark: SequenceNumber
-  /// The TTL clock's high-water mark, in milliseconds since 1970.
+  /// The TTL clock when this was written, in milliseconds since 1970.
   public var clockMilliseconds: UInt64
   /// The number of the open that wrote the header.
   public var openEpoch: UInt32
@@ -98,7 +98,7 @@ public struct SegmentHeader: Hashable, Sendable {
       predecessorFrameChecksum: page.load(Field.predecessorFrameChecksum.byteOffset),
       firstSequence: try page.sequence(Field.firstSequence),
       durableWatermark: try page.sequence(Field.durableWatermark),
-      clockMilliseconds: page.load(Field.clockMilliseconds.byteOffset),
+      clockMilliseconds: try page.counter(Field.clockMilliseconds),
       openEpoch: page.load(Field.openEpoch.byteOffset))
   }
 }

@@ -176,7 +176,9 @@ struct SummaryReader {
       let zigzag = try takeVariable(bytes)
       sequence = sequence &+ (zigzag >> 1 ^ (0 &- (zigzag & 1)))
     }
-    let expiry: UInt64 = control & SummaryPage.expiryBit != 0 ? try take(bytes) : 0
+    let hasExpiry = control & SummaryPage.expiryBit != 0
+    let expiry: UInt64 = hasExpiry ? try take(bytes) : 0
+    guard !hasExpiry || expiry > 0 else { throw .malformed("summary expiry") }
     guard page < Limits.maximumPageCount else { throw .malformed("summary page address") }
     guard sequence >= 1, sequence <= Limits.maximumCounter else {
       throw .malformed("summary sequence")
@@ -188,7 +190,7 @@ struct SummaryReader {
       location: RecordLocation(
         page: PageIndex(page), slot: slot, lengthHint: isOnePage ? 0 : size,
         sizeClass: isOnePage ? size : 0,
-        isTombstone: control & SummaryPage.tombstoneBit != 0),
+        isTombstone: control & SummaryPage.tombstoneBit != 0, hasExpiry: hasExpiry),
       expiryMilliseconds: expiry)
   }
 

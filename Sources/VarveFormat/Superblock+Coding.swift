@@ -17,7 +17,8 @@ extension Superblock {
     static let pageByteCount = FieldLayout("pageByteCount", 92, 4)
     static let hashKey = FieldLayout("hashKey", 96, 16)
     static let shutdown = FieldLayout("shutdown", 112, 1)
-    static let reserved = FieldLayout("reserved", 113, 3)
+    static let hasExpiries = FieldLayout("hasExpiries", 113, 1)
+    static let reserved = FieldLayout("reserved", 114, 2)
     static let lastFrameChecksum = FieldLayout("lastFrameChecksum", 116, 4)
     static let sequenceCeiling = FieldLayout("sequenceCeiling", 120, 8)
     static let lastSequence = FieldLayout("lastSequence", 128, 8)
@@ -47,7 +48,8 @@ extension Superblock {
     Field.compatibleFeatures, Field.readOnlyCompatibleFeatures, Field.incompatibleFeatures,
     Field.deviceByteCount, Field.segmentByteCount, Field.segmentCount, Field.firstSegmentPage,
     Field.tablePageCount, Field.pageByteCount, Field.hashKey, Field.shutdown,
-    Field.reserved, Field.lastFrameChecksum, Field.sequenceCeiling, Field.lastSequence,
+    Field.hasExpiries, Field.reserved, Field.lastFrameChecksum, Field.sequenceCeiling,
+    Field.lastSequence,
     Field.lastFramePage,
     Field.clockMilliseconds, Field.createdMilliseconds, Field.openCount, Field.checkpoint,
     Field.previousCheckpoint, Field.label, Field.fencingEpoch, Field.encryptionAlgorithm,
@@ -87,6 +89,7 @@ extension Superblock {
     page.store(hashKeyLow, Field.hashKey.byteOffset)
     page.store(hashKeyHigh, Field.hashKey.byteOffset + 8)
     page.store(shutdown.rawValue, Field.shutdown.byteOffset)
+    page.store(UInt8(hasExpiries ? 1 : 0), Field.hasExpiries.byteOffset)
     page.store(lastFrameChecksum, Field.lastFrameChecksum.byteOffset)
     page.store(sequenceCeiling.rawValue, Field.sequenceCeiling.byteOffset)
     page.store(lastSequence.rawValue, Field.lastSequence.byteOffset)
@@ -158,7 +161,6 @@ extension Superblock {
     self.shutdown = shutdown
     lastFrameChecksum = page.load(Field.lastFrameChecksum.byteOffset)
     lastFramePage = PageIndex(page.load(Field.lastFramePage.byteOffset))
-    clockMilliseconds = page.load(Field.clockMilliseconds.byteOffset)
     try decodeCounters(page)
     checkpoint = try CheckpointReference.decode(page, at: Field.checkpoint.byteOffset)
     previousCheckpoint = try CheckpointReference.decode(
@@ -171,6 +173,10 @@ extension Superblock {
     sequenceCeiling = try page.sequence(Field.sequenceCeiling)
     lastSequence = try page.sequence(Field.lastSequence)
     openCount = try page.counter(Field.openCount)
+    clockMilliseconds = try page.counter(Field.clockMilliseconds)
+    let expiries: UInt8 = page.load(Field.hasExpiries.byteOffset)
+    guard expiries <= 1 else { throw .malformed("hasExpiries") }
+    hasExpiries = expiries == 1
     // Frames carry the count in 32 bits.
     guard openCount <= UInt64(Limits.maximumGeneration) else { throw .malformed("openCount") }
     guard lastSequence <= sequenceCeiling else { throw .malformed("sequenceCeiling") }

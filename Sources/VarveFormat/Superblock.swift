@@ -60,8 +60,12 @@ public struct Superblock: Hashable, Sendable {
   public var lastFramePage: PageIndex
   /// The checksum of that frame.
   public var lastFrameChecksum: UInt32
-  /// The TTL clock's high-water mark, in milliseconds since 1970.
+  /// The TTL clock's high-water mark, in milliseconds since 1970: no record was treated as expired
+  /// at a later time.
   public var clockMilliseconds: UInt64
+  /// Whether a record with an expiry may ever have been written. Until then nothing depends on the
+  /// TTL clock.
+  public var hasExpiries: Bool
   /// When the store was formatted, in milliseconds since 1970.
   public var createdMilliseconds: UInt64
   /// How often the store was opened for writing.
@@ -91,7 +95,8 @@ public struct Superblock: Hashable, Sendable {
     lastSequence = .zero
     lastFramePage = PageIndex(0)
     lastFrameChecksum = 0
-    clockMilliseconds = createdMilliseconds
+    clockMilliseconds = min(createdMilliseconds, Limits.maximumCounter)
+    hasExpiries = false
     self.createdMilliseconds = createdMilliseconds
     openCount = 0
     checkpoint = nil

@@ -12,16 +12,19 @@ import VarveFormat
       let pages = PageCount(UInt32(1 + random.below(Limits.maximumExtentPageCount)))
       let isTombstone = random.flip()
       let byteCount = 16 * (1 + random.below(256))
+      let hasExpiry = random.flip()
       let location = RecordLocation(
         page: page, slot: slot, pageCount: pages, recordByteCount: byteCount,
-        isTombstone: isTombstone)
+        isTombstone: isTombstone, hasExpiry: hasExpiry)
       #expect(location.page == page && location.slot == slot, "seed \(seed)")
       #expect(location.isTombstone == isTombstone && location.pageCountToRead >= pages)
+      #expect(location.hasExpiry == hasExpiry)
       #expect(
         location
           == RecordLocation(
             page: page, slot: slot, lengthHint: location.lengthHint,
-            sizeClass: location.sizeClass, isTombstone: isTombstone))
+            sizeClass: location.sizeClass, isTombstone: isTombstone,
+            hasExpiry: hasExpiry))
       #expect(location.byteCount >= (pages.rawValue == 1 ? byteCount : 0))
       let target = PageIndex(random.magnitude(upTo: Limits.maximumPageCount - 1))
       let moved = location.moved(to: target)

@@ -30,7 +30,8 @@ extension Seeded {
       magnitude(upTo: superblock.sequenceCeiling.rawValue))
     superblock.lastFramePage = PageIndex(next())
     superblock.lastFrameChecksum = word32()
-    superblock.clockMilliseconds = next()
+    superblock.clockMilliseconds = magnitude(upTo: Limits.maximumCounter)
+    superblock.hasExpiries = flip()
     superblock.openCount = magnitude(upTo: UInt64(Limits.maximumGeneration))
     superblock.checkpoint = checkpointReference()
     superblock.previousCheckpoint = checkpointReference()
@@ -50,7 +51,8 @@ extension Seeded {
       stream: stream(), predecessor: SegmentIndex(word32()), predecessorGeneration: generation(),
       predecessorEndPageCount: PageCount(UInt32(below(Limits.maximumSegmentPageCount + 1))),
       predecessorFrameChecksum: word32(), firstSequence: sequence(),
-      durableWatermark: sequence(), clockMilliseconds: next(), openEpoch: word32())
+      durableWatermark: sequence(),
+      clockMilliseconds: magnitude(upTo: Limits.maximumCounter), openEpoch: word32())
   }
 
   mutating func frameHeader() -> FrameHeader {
@@ -62,7 +64,8 @@ extension Seeded {
       durableWatermark: sequence(), ordinal: word32(),
       pageCount: PageCount(UInt32(1 + below(Limits.maximumSegmentPageCount))),
       recordCount: isEmpty ? 0 : max(1, word32()), previousChecksum: word32(),
-      extentsChecksum: word32(), stream: stream(), clockMilliseconds: next(),
+      extentsChecksum: word32(), stream: stream(),
+      clockMilliseconds: magnitude(upTo: Limits.maximumCounter),
       openEpoch: word32())
   }
 
@@ -96,21 +99,22 @@ extension Seeded {
     KeyHash(fingerprint: next(), selector: word32() >> 8)
   }
 
-  mutating func location() -> RecordLocation {
+  mutating func location(hasExpiry: Bool = false) -> RecordLocation {
     let hint = flip() ? 0 : UInt8(below(256))
     return RecordLocation(
       page: PageIndex(1 + magnitude(upTo: Limits.maximumPageCount - 2)),
       slot: UInt8(below(256)), lengthHint: hint, sizeClass: hint == 0 ? UInt8(below(64)) : 0,
-      isTombstone: flip())
+      isTombstone: flip(), hasExpiry: hasExpiry)
   }
 
   /// Entries that jump about as no writer's do.
   mutating func summaryEntries(_ count: Int) -> [SummaryEntry] {
     var entries: [SummaryEntry] = []
     for _ in 0..<count {
+      let expiry = flip() ? 0 : max(1, next())
       var entry = SummaryEntry(
-        hash: keyHash(), sequence: recordSequence(), location: location(),
-        expiryMilliseconds: flip() ? 0 : max(1, next()))
+        hash: keyHash(), sequence: recordSequence(), location: location(hasExpiry: expiry > 0),
+        expiryMilliseconds: expiry)
       if let last = entries.last {
         if flip() {
           entry.sequence = SequenceNumber(min(Limits.maximumCounter, last.sequence.rawValue + 1))
@@ -138,7 +142,7 @@ extension Seeded {
 
   mutating func checkpointEntries() -> [CheckpointEntry] {
     (0...below(CheckpointPage.entriesPerPage)).map { _ in
-      CheckpointEntry(hash: keyHash(), location: location())
+      CheckpointEntry(hash: keyHash(), location: location(hasExpiry: flip()))
     }
   }
 

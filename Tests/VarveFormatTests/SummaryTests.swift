@@ -88,7 +88,8 @@ import VarveFormat
         sequence: SequenceNumber(number % 2 == 0 ? 1 : Limits.maximumCounter),
         location: RecordLocation(
           page: PageIndex(number % 2 == 0 ? Limits.maximumPageCount - 1 : 1), slot: 255,
-          lengthHint: 255, sizeClass: 0, isTombstone: true), expiryMilliseconds: .max)
+          lengthHint: 255, sizeClass: 0, isTombstone: true, hasExpiry: true),
+        expiryMilliseconds: .max)
     }
     #expect(try Self.decode(Sample.summary(entries)) == entries)
   }

@@ -20,7 +20,7 @@ import VarveTesting
       try await store.put(key, [3, 3, 3], durability: .buffered)
       #expect(try await store.get("a")?.sequence == first)
       #expect(try await store.get(key)?.value == [3, 3, 3])
-      #expect(try store.contains("a"))
+      #expect(try await store.contains("a"))
       let sequence = try await store.withValue(for: "b") { value, sequence in
         seenByteCount += value.byteCount
         return sequence
@@ -74,7 +74,7 @@ import VarveTesting
       return .delete
     }
     #expect(view.seenByteCount == 4)
-    #expect(try store.contains(key) == false)
+    #expect(try await store.contains(key) == false)
     var batch = Batch()
     batch.put("b", "2", condition: .ifAbsent)
     #expect(try await store.write(batch) == .applied(lastSequence: first + 3))

@@ -36,7 +36,7 @@ import VarveTesting
       { _ = try await store.write(Batch()) },
       { _ = try await store.get("k") },
       { _ = try await store.multiGet(["k"]) },
-      { _ = try store.contains("k") },
+      { _ = try await store.contains("k") },
       { for try await _ in store.records {} },
       { try await store.sync() },
       { try await store.checkpoint() },

@@ -52,7 +52,7 @@ import VarveTesting
       batch.put(key, [1])
       await refuses(store, device) { _ = try await store.write(batch) }
       #expect(try await store.get(key) == nil, "no store holds it")
-      #expect(try store.contains(key) == false)
+      #expect(try await store.contains(key) == false)
     }
     #expect(try await store.get("fine") == nil)
     try await store.close()

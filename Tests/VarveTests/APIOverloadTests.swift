@@ -68,9 +68,9 @@ import VarveTesting
       #expect(found == VersionedValue(value: value, sequence: first))
       #expect(found?.text == "v")
     }
-    #expect(try store.contains(key.span.bytes))
-    #expect(try store.contains(key))
-    #expect(try store.contains(text))
+    #expect(try await store.contains(key.span.bytes))
+    #expect(try await store.contains(key))
+    #expect(try await store.contains(text))
     #expect(try await store.withValue(for: key.span.bytes) { $0.byteCount + Int($1 - first) } == 1)
     #expect(try await store.withValue(for: key) { value, _ in value.byteCount } == 1)
     #expect(try await store.withValue(for: text) { value, _ in value.byteCount } == 1)

@@ -84,12 +84,16 @@ import VarveIO
   }
 
   @Test(arguments: Harness.seeds(49...50)) func aFullStore(seed: UInt64) async throws {
-    try await explore(seed: seed, interval: 1500, prepare: scatter) { writer in
-      for _ in 0..<600 {
-        try await writer.put(writer.random.below(100), 3000, .buffered)
+    let prepare: (inout ScriptWriter) async throws -> Void = { writer in
+      for number in 0..<200 { try await writer.put(number, 3000, .buffered) }
+    }
+    try await explore(seed: seed, interval: 1500, prepare: prepare) { writer in
+      for _ in 0..<400 {
+        let number = writer.random.below(4) == 0 ? writer.random.below(200) : writer.random.below(40)
+        try await writer.put(number, 3000, .buffered)
         if writer.random.once(in: 8) {
           try await writer.store.delete(
-            writer.key(writer.random.below(100)), durability: writer.durability())
+            writer.key(writer.random.below(200)), durability: writer.durability())
         }
       }
       try await writer.store.sync()

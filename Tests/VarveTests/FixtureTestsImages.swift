@@ -178,12 +178,12 @@ enum FixtureScript {
       options: FormatOptions(segmentByteCount: 32 << 10, label: "golden image, version 1"),
       environment: first)
     let killed = try await StoreCore.open(
-      device: device, options: TestingStore.options, environment: first)
+      device: device, options: TestingStore.options, environment: first, clockJump: .hold)
     try await writeFirst(killed)
     let rest = device.copy()
     try await killed.close()
     let store = try await StoreCore.open(
-      device: rest, options: TestingStore.options, environment: environment)
+      device: rest, options: TestingStore.options, environment: environment, clockJump: .hold)
     return (store, rest)
   }
 

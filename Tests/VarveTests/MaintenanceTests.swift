@@ -113,19 +113,20 @@ import VarveIO
     }
   }
 
-  /// The clock that expiry will go by is a high-water mark: a wall clock that is set back changes
-  /// nothing of what is stored.
+  /// The TTL clock's mark is a high-water mark: a wall clock that is set back changes nothing of
+  /// what is stored.
   @Test func theStoredClockNeverGoesBack() async throws {
     let medium = RAMDevice(byteCount: 2 << 20, delivery: .background)
     var environment = StoreEnvironment()
     environment.wallMilliseconds = { 5_000_000 }
+    environment.monotonicNanoseconds = { 0 }
     try await Store.format(device: medium, options: FormatOptions(), environment: environment)
     for wall in [9_000_000, 1_000_000] as [UInt64] {
       environment.wallMilliseconds = { wall }
       let device = RAMDevice(image: medium.image, delivery: .background)
       let store = try await Store.open(
         device: device, options: Harness.options, environment: environment)
-      try await store.put("a", "\(wall)")
+      try await store.put("a", "\(wall)", expiry: .after(.seconds(60)))
       try await store.close()
       let page = device.image.read(at: 0, byteCount: 4096)
       let superblock = try Superblock(decoding: page.span.bytes, at: PageIndex(0))

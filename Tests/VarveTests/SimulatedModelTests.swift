@@ -48,7 +48,7 @@ import Varve
       case 8:
         let keys = (0..<10).map { _ in self.key() }
         #expect(try await store.multiGet(keys).map { $0?.value } == keys.map { contents[$0] })
-      case 9: #expect(try store.contains(key) == (contents[key] != nil))
+      case 9: #expect(try await store.contains(key) == (contents[key] != nil))
       default: #expect(try await store.get(key)?.value == contents[key])
       }
     }

@@ -32,6 +32,12 @@ public struct RecoveryReport: Hashable, Sendable {
   /// number below this, or that has none, may have had a newer one. Reads of it fail with
   /// `suspect`, unless `StoreOptions.allowSuspectReads` says otherwise.
   public var suspectCeiling: UInt64?
+  /// Where the store's own clock stood when the open was done, in milliseconds since 1970.
+  public var clockMilliseconds: UInt64 = 0
+  /// How far the wall clock was ahead of the store's own, where that was too much to be believed:
+  /// records do not expire by it until an open with `ClockJump.accept` confirms it. Nil where it
+  /// was believed.
+  public var heldClockJumpSeconds: Double?
   /// What was found damaged, in words that name structures and places, never keys.
   public var findings: [String] = []
 

@@ -4,8 +4,9 @@ extension Store {
   /// Removes a key. Where it has no value, nothing is written.
   ///
   /// Readers miss the key from the moment the tombstone is queued. Durable on return: what
-  /// `durability` says, also of an earlier delete that already removed the key. Cost: no read; one
-  /// small record, as for a put. Cancellation and isolation: as `put(_:_:durability:)`.
+  /// `durability` says, also of an earlier delete that already removed the key. Cost: no read, but
+  /// of a key whose record has an expiry: where that has come, there is nothing to delete; one
+  /// small record, as for a put. Cancellation and isolation: as `put(_:_:expiry:durability:)`.
   /// - Parameters:
   ///   - key: 1 to 4,096 bytes.
   ///   - durability: What the delete has survived when the call returns.
@@ -45,7 +46,8 @@ extension Store {
   /// Removes a key if the condition holds; judged and written as one step. A key without a value
   /// is never removed: the delete is refused, whatever the condition.
   ///
-  /// Durable on return, cost, cancellation and isolation: as `put(_:_:condition:durability:)`.
+  /// Durable on return, cost, cancellation and isolation: as
+  /// `put(_:_:condition:expiry:durability:)`.
   /// - Parameters:
   ///   - key: 1 to 4,096 bytes.
   ///   - condition: What the key's current record must be.
@@ -55,7 +57,8 @@ extension Store {
   public func delete(
     _ key: RawSpan, condition: WriteCondition, durability: Durability = .durable
   ) async throws(StoreError) -> WriteOutcome {
-    try await core.write(key: key, value: nil, condition: condition, durability: durability)
+    try await core.write(
+      key: key, value: nil, condition: condition, expiry: .never, durability: durability)
   }
 
   /// Removes a key that is an array if the condition holds.

@@ -27,18 +27,21 @@ extension Store {
   ///   - options: Budget, durability of recovery, logging; the defaults suit a service.
   ///   - waitForLock: How long to wait while another process holds the store, as in a rolling
   ///     restart. It wins over `options.waitForLockSeconds`, which nil takes.
+  ///   - clockJump: What to do where the wall clock is so far ahead that records would expire by a
+  ///     mistake; matters only in a store with expiries.
   /// - Returns: the store, which should be closed.
   /// - Throws: `notFound`; `usage` (an option is out of its bounds, before anything is touched);
   ///   `refused` (no store, or one that cannot be used here); `inUse`;
   ///   `resource`, with what would suffice; `io`; `corrupt` where damage of unknown extent needs
   ///   `allowDegraded`; `cancelled` while it waits for the lock.
   public static func open(
-    path: String, options: StoreOptions = StoreOptions(), waitForLock: Duration? = nil
+    path: String, options: StoreOptions = StoreOptions(), waitForLock: Duration? = nil,
+    clockJump: ClockJump = .hold
   ) async throws(StoreError) -> Store {
     try options.validate()
     var options = options
     if let waitForLock { options.waitForLockSeconds = waitForLock / .seconds(1) }
-    return try await StoreCore.open(path: path, options: options)
+    return try await StoreCore.open(path: path, options: options, clockJump: clockJump)
   }
 
   /// Formats any device as an empty store, whatever it holds: for simulated devices and RAM
@@ -58,10 +61,10 @@ extension Store {
   /// their count, are the business of whoever made the device. `environment` is as in
   /// `format(device:options:environment:)`.
   ///
-  /// - Throws: as `open(path:options:waitForLock:)`.
+  /// - Throws: as `open(path:options:waitForLock:clockJump:)`.
   public static func open(
     device: any BlockDevice, options: StoreOptions = StoreOptions(),
-    environment: StoreEnvironment = StoreEnvironment()
+    environment: StoreEnvironment = StoreEnvironment(), clockJump: ClockJump = .hold
   ) async throws(StoreError) -> Store {
     do throws(StoreError) {
       try options.validateSocketPath()
@@ -69,7 +72,8 @@ extension Store {
       await DeviceCloser.close(device)
       throw error
     }
-    return try await StoreCore.open(device: device, options: options, environment: environment)
+    return try await StoreCore.open(
+      device: device, options: options, environment: environment, clockJump: clockJump)
   }
 
   /// What recovery of the store would read, hold and take. Writes nothing and keeps no lock: of a

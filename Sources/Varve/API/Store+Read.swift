@@ -9,10 +9,11 @@ extension Store {
   /// What is read may not be durable yet: readers see a record from the moment it is queued. Cost:
   /// a hit in memory answers without suspending, except that on `Store.executor` every 128th answer
   /// of a thread lets others run; a miss is one request to the device, which concurrent misses of
-  /// the key share, and waits for memory where all that reads may take is in use. `body` is
-  /// synchronous, does not throw, and runs in the caller's isolation, whose state it may change. A
-  /// cancelled read returns at once, also while the device has not answered; a hit is answered in
-  /// any case. Works on a poisoned store too.
+  /// the key share, and waits for memory where all that reads may take is in use. A key whose
+  /// record has expired has no value; the first reader that meets it may wait for a superblock.
+  /// `body` is synchronous, does not throw, and runs in the caller's isolation, whose state it may
+  /// change. A cancelled read returns at once, also while the device has not answered; a hit is
+  /// answered in any case. Works on a poisoned store too.
   /// - Parameters:
   ///   - key: Any bytes; one that is over the limits has no value.
   ///   - body: Is given the value, which is valid until it returns, and the sequence number of the
@@ -46,19 +47,21 @@ extension Store {
     try await withValue(for: [UInt8](key.utf8), body)
   }
 
-  /// The value of a key, copied, and the sequence number of the write that set it, or nil.
+  /// The value of a key, copied, the sequence number of the write that set it, and how long it has
+  /// left where it expires; or nil.
   ///
   /// Cost, cancellation and isolation: as `withValue(for:_:)`, and one copy.
   /// - Throws: `corrupt`, `suspect`, `hashCollision`, `io`, `closed`, `cancelled`.
   public func get(_ key: RawSpan) async throws(StoreError) -> VersionedValue? {
-    try await withValue(for: key) { VersionedValue(value: $0.copied(), sequence: $1) }
+    try await core.get(key)
   }
 
   /// The value of a key that is an array, and the sequence number of the write that set it, or nil.
   ///
   /// - Throws: as `get(_:)` of borrowed bytes.
   public func get(_ key: [UInt8]) async throws(StoreError) -> VersionedValue? {
-    try await withValue(for: key) { VersionedValue(value: $0.copied(), sequence: $1) }
+    // SAFETY: the bytes of an array of bytes have no padding.
+    unsafe try await get(key.span.bytes)
   }
 
   /// The value of a key that is text, and the sequence number of the write that set it, or nil.
@@ -69,26 +72,27 @@ extension Store {
   }
 
   /// Whether a key has a value. Answers from the index, without a read and without suspending: a
-  /// fingerprint collision (below 10⁻¹⁵ a key) and damage of the record are not noticed here.
+  /// fingerprint collision (below 10⁻¹⁵ a key) and damage of the record are not noticed here. Only
+  /// where the record has an expiry it is read, as by `get(_:)`.
   ///
-  /// - Throws: `suspect`, `closed`.
-  public func contains(_ key: RawSpan) throws(StoreError) -> Bool {
-    try core.contains(key)
+  /// - Throws: `suspect`, `closed`; of a record with an expiry as `get(_:)`.
+  public func contains(_ key: RawSpan) async throws(StoreError) -> Bool {
+    try await core.contains(key)
   }
 
   /// Whether a key that is an array has a value.
   ///
   /// - Throws: as `contains(_:)` of borrowed bytes.
-  public func contains(_ key: [UInt8]) throws(StoreError) -> Bool {
+  public func contains(_ key: [UInt8]) async throws(StoreError) -> Bool {
     // SAFETY: the bytes of an array of bytes have no padding.
-    unsafe try contains(key.span.bytes)
+    unsafe try await contains(key.span.bytes)
   }
 
   /// Whether a key that is text has a value.
   ///
   /// - Throws: as `contains(_:)` of borrowed bytes.
-  public func contains(_ key: String) throws(StoreError) -> Bool {
-    try contains([UInt8](key.utf8))
+  public func contains(_ key: String) async throws(StoreError) -> Bool {
+    try await contains([UInt8](key.utf8))
   }
 
   /// The values of many keys, in their order, nil for those without one.

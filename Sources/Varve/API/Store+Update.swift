@@ -3,15 +3,18 @@
 extension Store {
   /// What an update does to a key.
   public enum Update: Hashable, Sendable {
-    /// Sets the value.
-    case put([UInt8])
+    /// Sets the value. The expiry that the key has stays, unless another is named: an update
+    /// changes a value, where a put replaces a record.
+    case put([UInt8], expiry: Expiry = .keep)
     /// Removes the key.
     case delete
     /// Leaves it as it is.
     case keep
 
     /// Sets the value to text.
-    public static func put(_ text: String) -> Update { .put([UInt8](text.utf8)) }
+    public static func put(_ text: String, expiry: Expiry = .keep) -> Update {
+      .put([UInt8](text.utf8), expiry: expiry)
+    }
   }
 
   /// Reads a key, lets `transform` decide, and writes if nobody wrote meanwhile; else again, at
@@ -28,7 +31,7 @@ extension Store {
   ///   - transform: Is given the current value, or nil, and says what becomes of it.
   /// - Returns: the sequence number of the write, or nil where nothing was written.
   /// - Throws: `conflict` after the last attempt; as `get(_:)` and
-  ///   `put(_:_:condition:durability:)`.
+  ///   `put(_:_:condition:expiry:durability:)`.
   @discardableResult
   public func update(
     _ key: RawSpan, durability: Durability = .durable, maximumAttemptCount: Int = 64,
@@ -42,10 +45,10 @@ extension Store {
       switch transform(current) {
       case .keep:
         return nil
-      case .put(let value):
+      case .put(let value, let expiry):
         // SAFETY: the bytes of an array of bytes have no padding.
         outcome = unsafe try await put(
-          key, value.span.bytes, condition: condition, durability: durability)
+          key, value.span.bytes, condition: condition, expiry: expiry, durability: durability)
       case .delete:
         guard current != nil else { return nil }
         outcome = try await delete(key, condition: condition, durability: durability)

@@ -27,7 +27,10 @@ extension StoreInfo {
       info.isLive = true
       info.holderProcessID = holder.processID
       info.isHolderReading = holder.isReading
-      if !holder.isReading { info.findings = [] }
+      if !holder.isReading {
+        info.findings = []
+        info.isClockHeld = false
+      }
     }
     return info
   }
@@ -60,6 +63,13 @@ extension StoreInfo {
     info.lastSequence = superblock.lastSequence.rawValue
     info.openCount = superblock.openCount
     info.createdMilliseconds = superblock.createdMilliseconds
+    info.clockMilliseconds = superblock.clockMilliseconds
+    info.hasExpiries = superblock.hasExpiries
+    let start = ClockStart(
+      markMilliseconds: superblock.clockMilliseconds,
+      wallMilliseconds: StoreEnvironment().wallMilliseconds(), hasExpiries: superblock.hasExpiries,
+      jump: .hold, boundMilliseconds: UInt64(StoreOptions().clockJumpBoundSeconds * 1000))
+    info.isClockHeld = start.heldJumpMilliseconds != nil
     info.hasCheckpoint = superblock.checkpoint != nil
     info.validSuperblockCount = election.validCount
     info.findings = findings(info, lostPages: lostPages)

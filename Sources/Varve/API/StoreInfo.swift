@@ -31,6 +31,15 @@ public struct StoreInfo: Hashable, Sendable {
   public var openCount: UInt64 = 0
   /// When it was formatted, in milliseconds since 1970.
   public var createdMilliseconds: UInt64 = 0
+  /// The stored mark of the store's own clock, in milliseconds since 1970: the next open begins no
+  /// earlier.
+  public var clockMilliseconds: UInt64 = 0
+  /// Whether records with an expiry may ever have been written.
+  public var hasExpiries = false
+  /// Whether the wall clock is so far ahead of the mark that an open with the default options would
+  /// not believe it, unless the log of a store that was not closed knows a later time. Never while
+  /// a writer has the store: its clock runs.
+  public var isClockHeld = false
   /// Whether a checkpoint is named.
   public var hasCheckpoint = false
   /// Valid copies of the superblock, of 4.

@@ -33,7 +33,7 @@ public struct StoreOptions: Sendable {
   /// which answers those are.
   public var allowSuspectReads: Bool
   /// Seconds to wait while another process holds the store, as in a rolling restart; 0 or less
-  /// fails at once. `Store.open(path:options:waitForLock:)` with a duration ignores this.
+  /// fails at once. `Store.open(path:options:waitForLock:clockJump:)` with a duration ignores this.
   public var waitForLockSeconds: Double
   /// The I/O engine.
   public var engine: IOEngineChoice
@@ -55,6 +55,11 @@ public struct StoreOptions: Sendable {
   /// The longest time that recovery after a crash should take, in seconds: the pace of checkpoints.
   /// A goal, not a promise; 0 writes a checkpoint whenever a quarter of the keys were written anew.
   public var recoveryTimeTargetSeconds: Double
+  /// How far the wall clock may be ahead of the store's own when a store with expiries is opened,
+  /// in seconds; beyond it the open needs `ClockJump.accept` for the wall clock to count. The
+  /// default is four weeks, no more than any month: a store may stay closed that long, and a date
+  /// with a wrong month or year is not believed.
+  public var clockJumpBoundSeconds: Double
   /// Where messages go: nothing in them shows keys or values.
   public var logger: Logger
   /// Where metrics go, once a second; nil emits none. <doc:Metrics> lists them.
@@ -77,7 +82,8 @@ public struct StoreOptions: Sendable {
     engine: IOEngineChoice = .automatic, contextCount: Int? = nil,
     executorThreadCount: Int? = nil, cacheEnabled: Bool = true, compression: Bool = true,
     allowBufferedIO: Bool = false,
-    recoveryTimeTargetSeconds: Double = 1, logger: Logger = Logger(label: "varve"),
+    recoveryTimeTargetSeconds: Double = 1, clockJumpBoundSeconds: Double = 28 * 86_400,
+    logger: Logger = Logger(label: "varve"),
     metricsFactory: (any MetricsFactory)? = nil, statisticsSocketPath: String? = nil,
     recoveryProgress: (@Sendable (RecoveryProgress) -> Void)? = nil
   ) {
@@ -93,6 +99,7 @@ public struct StoreOptions: Sendable {
     self.compression = compression
     self.allowBufferedIO = allowBufferedIO
     self.recoveryTimeTargetSeconds = recoveryTimeTargetSeconds
+    self.clockJumpBoundSeconds = clockJumpBoundSeconds
     self.logger = logger
     self.metricsFactory = metricsFactory
     self.statisticsSocketPath = statisticsSocketPath
@@ -106,12 +113,24 @@ public struct StoreOptions: Sendable {
     LocalServer.conventionalPath(forStoreAt: path)
   }
 
+  /// Some thirty years stand for "believe every wall clock".
+  static let clockJumpBounds = 0...1e9
+
+  /// Refuses a bound that is none.
+  func validateClock() throws(StoreError) {
+    guard StoreOptions.clockJumpBounds.contains(clockJumpBoundSeconds) else {
+      throw StoreError(
+        .usage, "clockJumpBoundSeconds must lie between 0 and 1e9, and is \(clockJumpBoundSeconds)")
+    }
+  }
+
   /// One for every core, at most 16.
   static var defaultExecutorThreadCount: Int { min(16, DeviceOptions.coreCount) }
 
   /// Refuses what no device can be opened with, before anything is touched.
   func validate() throws(StoreError) {
     try validateSocketPath()
+    try validateClock()
     let bounds = 1...DeviceOptions.maximumContextCount
     for (name, count) in [
       ("contextCount", contextCount), ("executorThreadCount", executorThreadCount),

@@ -1,7 +1,7 @@
 /// Counters of an open store since it was opened, and what it takes now. Reading them costs a few
 /// microseconds and stops nobody.
 public struct StoreStatistics: Hashable, Sendable {
-  /// Keys that have a value.
+  /// Keys that have a value, and those whose record has expired and has not been reclaimed.
   public var keyCount = 0
   /// Keys whose tombstone is still needed.
   public var tombstoneCount = 0
@@ -68,6 +68,8 @@ public struct StoreStatistics: Hashable, Sendable {
   public var loopStallCount: UInt64 = 0
   /// Reads of damaged records.
   public var corruptReadCount: UInt64 = 0
+  /// The time of the store's own clock, by which records expire, in milliseconds since 1970.
+  public var clockMilliseconds: UInt64 = 0
 
   /// Makes statistics of zeros.
   public init() {}

@@ -52,7 +52,7 @@ struct RelocationBatch {
 
   /// Copies records into frames until all are; false where the output needs a fresh segment first.
   mutating func copy(
-    into output: inout RelocationOutput, _ seal: SealContext, hashKey: HashKey
+    into output: inout RelocationOutput, _ seal: SealContext, hashKey: HashKey, _ clock: StoreClock
   ) -> Bool {
     var runIndex = 0
     while position < records.count {
@@ -62,7 +62,7 @@ struct RelocationBatch {
       let start = Int(record.location.page.rawValue - run.page.rawValue) * Limits.pageByteCount
       let outcome = buffer.withBytes(start..<buffer.byteCount) { bytes in
         unreadable.contains(run)
-          ? .damaged : copy(record, in: bytes, into: &output, seal, hashKey: hashKey)
+          ? .damaged : copy(record, in: bytes, into: &output, seal, hashKey, clock)
       }
       switch outcome {
       case .copied(let location):
@@ -84,7 +84,7 @@ struct RelocationBatch {
   /// Copies a record whose extent begins at the start of `bytes`.
   private mutating func copy(
     _ record: SummaryEntry, in bytes: RawSpan, into output: inout RelocationOutput,
-    _ seal: SealContext, hashKey: HashKey
+    _ seal: SealContext, _ hashKey: HashKey, _ clock: StoreClock
   ) -> Outcome {
     guard let pageCount = verify(bytes, at: record.location.page, seal) else { return .damaged }
     let extent = bytes.extracting(0..<pageCount * Limits.pageByteCount)
@@ -98,9 +98,15 @@ struct RelocationBatch {
     // Its batch was whole when it was written; from now on it stands alone.
     copy.batchRecordCount = 0
     copy.batchOrdinal = 0
-    let location = output.append(
-      copy, key: key, storedValue: extent.extracting(header.valueRange(at: offset)),
-      hash: record.hash, seal)
+    var value = extent.extracting(header.valueRange(at: offset))
+    // What has expired, durably, is a tombstone from here on, and dies like one.
+    if header.expiryMilliseconds > 0, clock.verdict(header.expiryMilliseconds) == .expired {
+      copy = RecordHeader(
+        sequence: header.sequence, kind: .tombstone, keyByteCount: header.keyByteCount,
+        storedByteCount: 0, valueByteCount: 0, keyspace: header.keyspace)
+      value = RawSpan()
+    }
+    let location = output.append(copy, key: key, storedValue: value, hash: record.hash, seal)
     return location.map { .copied($0) } ?? .needsSegment
   }
 

@@ -86,7 +86,8 @@ class Frame: IORequest, @unchecked Sendable {
       page: PageIndex(firstPage.rawValue + UInt64(placement.extentPage)),
       slot: UInt8(placement.byteOffset / RecordHeader.alignment),
       pageCount: PageCount(UInt32(placement.extentPageCount)),
-      recordByteCount: header.recordByteCount, isTombstone: header.kind == .tombstone)
+      recordByteCount: header.recordByteCount, isTombstone: header.kind == .tombstone,
+      hasExpiry: header.expiryMilliseconds > 0)
   }
 
   /// Appends a record at the next place, which `layout` foretells.

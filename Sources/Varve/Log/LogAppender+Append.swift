@@ -17,6 +17,13 @@ struct RecordPlace: Hashable {
   var generation: Generation
 }
 
+/// What a conditional write has read and relies on.
+struct ExpectedRecord {
+  var place: RecordPlace
+  /// Until when the record has a value; 0 where that does not matter: it has none, or no expiry.
+  var liveUntilMilliseconds: UInt64
+}
+
 /// What became of an attempt to append.
 enum AppendResult {
   /// In the frame, with this (last) sequence number.
@@ -35,12 +42,12 @@ extension LogAppender {
   /// Appends one record. `expected` is the record that the index must still name, or nil for a
   /// blind write.
   func append(
-    _ record: PreparedRecord, key: RawSpan, storedValue: RawSpan, expected: RecordPlace?,
+    _ record: PreparedRecord, key: RawSpan, storedValue: RawSpan, expected: ExpectedRecord?,
     level: Durability, _ state: inout LogState, _ actions: inout LogActions
   ) -> AppendResult {
     if record.isDelete || expected != nil {
       let current = RecordLocation(rawValue: index.find(record.hash))
-      if let expected, place(of: current) != expected { return .changed }
+      if let expected, !isStill(expected, at: current) { return .changed }
       if record.isDelete, current == .none || current.isTombstone {
         return .nothingToDelete(frame: state.frames.last { $0.contains(current.page) })
       }
@@ -86,6 +93,13 @@ extension LogAppender {
     } catch {
       return .failed(LogAppender.indexFull(error))
     }
+  }
+
+  /// Whether what a write relies on is still so, under the lock under which it is appended.
+  func isStill(_ expected: ExpectedRecord, at location: RecordLocation) -> Bool {
+    guard place(of: location) == expected.place else { return false }
+    let liveUntil = expected.liveUntilMilliseconds
+    return liveUntil == 0 || clock.milliseconds < liveUntil
   }
 
   /// The record that a location names right now.
@@ -238,7 +252,7 @@ extension LogAppender {
         predecessorEndPageCount: before?.endPageCount ?? PageCount(0),
         predecessorFrameChecksum: before?.lastFrameChecksum ?? 0,
         firstSequence: firstSequence ?? SequenceNumber(state.lastSequence.rawValue + 1),
-        durableWatermark: state.durableSequence, clockMilliseconds: state.clockMilliseconds,
+        durableWatermark: state.durableSequence, clockMilliseconds: clock.stampMilliseconds,
         openEpoch: state.openEpoch))
     segments.setBufferedFloor(0, of: next.segment)
   }
@@ -329,7 +343,7 @@ extension LogAppender {
     current.chainChecksum = frame.seal(
       Frame.Seal(
         uuid: uuid, checksum: checksum, previousChecksum: current.chainChecksum,
-        durableWatermark: state.durableSequence, clockMilliseconds: state.clockMilliseconds,
+        durableWatermark: state.durableSequence, clockMilliseconds: clock.stampMilliseconds,
         openEpoch: state.openEpoch, segmentHeader: frame.ordinal == 0 ? current.header : nil))
     frame.state = .closed
     current.lastFramePage = frame.pageInSegment

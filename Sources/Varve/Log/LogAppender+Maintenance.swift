@@ -24,11 +24,6 @@ extension LogAppender {
     }
   }
 
-  /// What the next frames carry of the clock that expiry will go by. It never goes back.
-  func advanceClock(toMilliseconds milliseconds: UInt64) {
-    state.withLock { $0.clockMilliseconds = max($0.clockMilliseconds, milliseconds) }
-  }
-
   /// How many more segments the log wants made ready, where it may have `limit`: none while half of
   /// them are left. Few may wait to be sealed, because each keeps its summary in memory.
   func wantedSegmentCount(upTo limit: Int) -> Int {

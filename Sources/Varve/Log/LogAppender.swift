@@ -29,6 +29,7 @@ final class LogAppender: Sendable {
   /// Wakes `Maintenance`: a segment is needed, finished or empty, or a write failed.
   let maintenance: Signal
   let health: HealthMonitor
+  let clock: StoreClock
   let state: AdaptiveMutex<LogState>
   /// Whether the timer that writes out an idle log is running.
   let isTimerArmed = Atomic<Bool>(false)
@@ -44,7 +45,8 @@ final class LogAppender: Sendable {
   init(
     device: any BlockDevice, superblock: Superblock, index: RecordIndex,
     segments: SegmentDirectory, counters: StoreCounters, maintenance: Signal,
-    health: HealthMonitor, state: consuming sending LogState, bufferByteLimit: Int
+    health: HealthMonitor, clock: StoreClock, state: consuming sending LogState,
+    bufferByteLimit: Int
   ) {
     self.device = device
     geometry = superblock.geometry
@@ -55,6 +57,7 @@ final class LogAppender: Sendable {
     self.counters = counters
     self.maintenance = maintenance
     self.health = health
+    self.clock = clock
     self.state = AdaptiveMutex(state)
     self.bufferByteLimit = bufferByteLimit
   }

@@ -62,7 +62,6 @@ struct LogState {
   var durableSequence = SequenceNumber.zero
   /// The watermark that the last frame carried.
   var watermarkWritten = SequenceNumber.zero
-  var clockMilliseconds: UInt64 = 0
   var openEpoch: UInt32 = 0
 
   /// Bytes of memory of frames that hold their buffer.

@@ -61,6 +61,7 @@ extension Maintenance {
     guard !log.isPoisoned else { return .poisonedStore }
     do throws(IOError) {
       if let error = try await settle(through: nil) { return error }
+      turnoverAtSweep = nil
       // Others go on writing, so what is worth moving may never end: each segment has one turn.
       for _ in 0..<superblock.geometry.segmentCount {
         try await freeDeadSegments()
@@ -227,7 +228,7 @@ extension Maintenance {
   private var sealContext: SealContext {
     SealContext(
       uuid: superblock.uuid, geometry: superblock.geometry, durableSequence: log.durableSequence,
-      clockMilliseconds: superblock.clockMilliseconds,
+      clockMilliseconds: clock.stampMilliseconds,
       openEpoch: UInt32(truncatingIfNeeded: superblock.openCount))
   }
 
@@ -244,7 +245,7 @@ extension Maintenance {
     // One stays back for records whose write fails, but rather none than a victim half moved: it is
     // freed as soon as the rest has found a place.
     var leftCount = 1
-    while !batch.copy(into: &outputs[position], seal, hashKey: hashKey) {
+    while !batch.copy(into: &outputs[position], seal, hashKey: hashKey, clock) {
       guard freeSegments.count > leftCount, let free = takeFreeSegment() else { return false }
       leftCount = 0
       let opened = try await openSegments([free], stream: current.stream, predecessor: .none)
@@ -296,6 +297,7 @@ extension Maintenance {
       // Counted first: the copy may be superseded and counted dead as soon as it is named.
       segments.addLive(move.new)
       if index.replace(move.hash, expected: move.old.rawValue, with: move.new.rawValue) {
+        segments.noteIndexed(move.new, insteadOf: move.old)
         rename(move)
         if segments.removeLive(move.old) { hasDead = true }
       } else if segments.removeLive(move.new) {

@@ -42,6 +42,7 @@ extension Maintenance {
     }
     if let error = await device.flush() { throw error }
     try await updateTable(changes)
+    turnoverCount += finished.count
   }
 
   /// Writes the summary of a finished segment and returns what the table will say of it.
@@ -104,6 +105,7 @@ extension Maintenance {
     freeSegments.insert(contentsOf: dead.reversed(), at: 0)
     publishFreeCount()
     counters.add(counters.freedSegments, dead.count)
+    turnoverCount += dead.count
     isCompactionStuck = false
   }
 

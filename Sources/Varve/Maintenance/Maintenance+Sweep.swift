@@ -19,15 +19,12 @@ extension Maintenance {
     let count = segments.indexedTombstoneCount
     // Segments that are sealed out of turn, after a failed write, have older ones behind them.
     guard count > 0, !log.isPoisoned, log.finishedSegments.isEmpty else { return false }
-    // Without a segment that died since the last sweep, everything is as it was.
-    let freedCount = counters.value(counters.freedSegments) &- (freedCountAtSweep ?? 0)
-    guard freedCountAtSweep == nil || freedCount > 0 || count > 2 * tombstoneCountAtSweep else {
-      return false
-    }
+    // Until another segment is sealed or freed, everything is as it was at the last sweep.
+    guard let turnoverAtSweep else { return true }
+    let turnover = turnoverCount - turnoverAtSweep
+    guard turnover > 0 else { return false }
     if count * 4 >= index.entryCount || hasTombstoneSegment { return true }
-    let isTurnedOver =
-      freedCountAtSweep == nil || freedCount >= UInt64(superblock.geometry.segmentCount / 4)
-    return isTurnedOver
+    return turnover >= Int(superblock.geometry.segmentCount / 4)
       && (count * 64 >= index.entryCount || freeSegments.count <= reserve + compactionMargin)
   }
 
@@ -64,10 +61,7 @@ extension Maintenance {
 
   /// Takes the tombstones of as many shards as memory allows for candidates.
   private func beginSweep() {
-    if nextSweepShard == 0 {
-      freedCountAtSweep = counters.value(counters.freedSegments)
-      tombstoneCountAtSweep = segments.indexedTombstoneCount
-    }
+    if nextSweepShard == 0 { turnoverAtSweep = turnoverCount }
     let first = nextSweepShard
     let limit = max(1024, stepByteCount / MemoryLayout<TombstoneSweep.Candidate>.stride)
     var candidates: [TombstoneSweep.Candidate] = []

@@ -4,6 +4,7 @@
 //
 //   rewrite   records whose write failed                  (Maintenance+Rewrite)
 //   reserve   sequence numbers, the next segment          (this file)
+//   clock     the mark of the TTL clock, where asked for  (this file)
 //   seal      finished segments                           (Maintenance+Segments)
 //   free      segments in which nothing is live           (Maintenance+Segments)
 //   checkpoint, when due or asked for                     (Maintenance+Checkpoint)
@@ -40,6 +41,7 @@ final class Maintenance: @unchecked Sendable {
   let segments: SegmentDirectory
   let counters: StoreCounters
   let health: HealthMonitor
+  let clock: StoreClock
   let signal: Signal
   let options: StoreOptions
   let hashKey: HashKey
@@ -73,9 +75,10 @@ final class Maintenance: @unchecked Sendable {
   var sweepInProgress: TombstoneSweep?
   /// The index shard with which the sweep goes on; 0 where a new one begins.
   var nextSweepShard = 0
-  /// How much had been freed, and how many tombstones there were, when the last sweep began.
-  var freedCountAtSweep: UInt64?
-  var tombstoneCountAtSweep = 0
+  /// Segments sealed and freed since the store was opened, and how many they were when the last
+  /// sweep began; nil makes one due.
+  var turnoverCount = 0
+  var turnoverAtSweep: Int?
   /// Whether compaction had no segment to go on with: it waits until one is freed.
   var isCompactionStuck = false
   /// Bytes of segments that compaction has won since the log was last told.
@@ -106,6 +109,7 @@ final class Maintenance: @unchecked Sendable {
     segments = log.segments
     counters = log.counters
     health = log.health
+    clock = log.clock
     signal = log.maintenance
     self.options = options
     self.hashKey = hashKey
@@ -205,6 +209,7 @@ final class Maintenance: @unchecked Sendable {
   }
 
   private func end(_ rest: [MaintenanceCommand]) async {
+    clock.stopRecording(log.isPoisoned ? .poisonedStore : .closedStore)
     await timer?.value
     let late = commands.withLock { commands in
       defer { commands = nil }
@@ -217,7 +222,7 @@ final class Maintenance: @unchecked Sendable {
   func pass() async {
     do throws(IOError) {
       if let plan = log.rewritePlan() { try await rewrite(plan) }
-      guard !log.isPoisoned else { return }
+      guard !log.isPoisoned else { return clock.stopRecording(.poisonedStore) }
       try await supplyLog()
       try await sealUnsealed()
       // What a full store has deleted or overwritten is dead only once that is durable.
@@ -235,6 +240,7 @@ final class Maintenance: @unchecked Sendable {
     } catch {
       log.poison("metadata could not be written: \(error)")
     }
+    if log.isPoisoned { clock.stopRecording(.poisonedStore) }
     adjustMemory()
     // The order has followed the last change of the table.
     publishedTable.publish(order: userOrder)
@@ -245,6 +251,7 @@ final class Maintenance: @unchecked Sendable {
   /// What writers wait for, so what takes long calls this in between.
   func supplyLog() async throws(IOError) {
     try await reserveSequences()
+    try await recordClock()
     try await provideSegments()
     try await sealFinishedSegments()
   }
@@ -255,6 +262,11 @@ final class Maintenance: @unchecked Sendable {
     try await seal(unsealed)
     unsealed = []
     log.noteDeadSegment()
+  }
+
+  /// Writes a mark of the TTL clock that somebody asked for.
+  private func recordClock() async throws(IOError) {
+    if clock.takeRequest() { try await writeSuperblock() }
   }
 
   /// Extends the range of sequence numbers before it is used up.
@@ -283,10 +295,9 @@ final class Maintenance: @unchecked Sendable {
   func writeSuperblock() async throws(IOError) {
     try requireFlushes()
     superblock.version += 1
-    superblock.clockMilliseconds = max(
-      superblock.clockMilliseconds, environment.wallMilliseconds())
+    clock.stamp(&superblock)
     try await SuperblockStore.write(superblock, on: device)
-    log.advanceClock(toMilliseconds: superblock.clockMilliseconds)
+    clock.recorded(superblock)
     counters.add(counters.metadataBytes, Superblock.copyCount * Limits.pageByteCount)
   }
 

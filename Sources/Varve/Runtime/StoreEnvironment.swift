@@ -5,9 +5,10 @@
 /// What the store takes from the world besides its device: time and randomness. Tests pass their
 /// own, so that a run can be repeated.
 public struct StoreEnvironment: Sendable {
-  /// The wall clock, in milliseconds since 1970. Orders nothing; it only feeds the TTL clock.
+  /// The wall clock, in milliseconds since 1970. Orders nothing; the TTL clock of an
+  /// open begins with it.
   public var wallMilliseconds: @Sendable () -> UInt64
-  /// A clock that never goes back, in nanoseconds.
+  /// A clock that never goes back, in nanoseconds: the TTL clock of an open goes by it.
   public var monotonicNanoseconds: @Sendable () -> UInt64
   /// Suspends for about that long.
   public var sleep: @Sendable (_ nanoseconds: UInt64) async -> Void

@@ -3,16 +3,24 @@ import Varve
 
 /// What `--json` has to say of an open on standard error. An error is one object there, so a
 /// recovered or degraded open waits: it goes into the error, or stands alone where none follows.
-enum OpenReport {
+public enum OpenReport {
   private static let pending = Mutex<[JSONValue.Member]>([])
 
   /// Keeps how a store was found.
   static func hold(_ report: RecoveryReport) {
-    let members: [JSONValue.Member] = [
+    var members: [JSONValue.Member] = [
       .init("outcome", .string(report.outcome.rawValue)),
       .init("droppedRecords", .count(report.droppedRecordCount)),
     ]
-    pending.withLock { $0 = members }
+    if let seconds = report.heldClockJumpSeconds {
+      members.append(.init("clockHeldSeconds", .number(seconds)))
+    }
+    pending.withLock { [members] in $0 = members }
+  }
+
+  /// A long time as people say it.
+  public static func days(_ seconds: Double) -> String {
+    "\((seconds / 8640).rounded() / 10) days"
   }
 
   /// The error with how the store was found.

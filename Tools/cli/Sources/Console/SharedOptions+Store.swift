@@ -7,12 +7,12 @@ extension SharedOptions {
   /// - Throws: what opening, `body` or closing throws.
   public func withStore<Result>(
     _ path: String, readOnly: Bool, allowDegraded: Bool = false,
-    allowSuspectReads: Bool = false, reportsOpen: Bool = true,
+    allowSuspectReads: Bool = false, reportsOpen: Bool = true, clockJump: ClockJump = .hold,
     _ body: (Store) async throws -> Result
   ) async throws -> Result {
     let store = try await openStore(
       path, readOnly: readOnly, allowDegraded: allowDegraded,
-      allowSuspectReads: allowSuspectReads)
+      allowSuspectReads: allowSuspectReads, clockJump: clockJump)
     if reportsOpen { report(store.recoveryReport) }
     let result: Result
     do {
@@ -35,7 +35,7 @@ extension SharedOptions {
   /// - Throws: why it cannot be opened.
   public func openStore(
     _ path: String, readOnly: Bool, allowDegraded: Bool = false,
-    allowSuspectReads: Bool = false
+    allowSuspectReads: Bool = false, clockJump: ClockJump = .hold
   ) async throws(ToolError) -> Store {
     let meter = ProgressMeter("recovering", isShown: showsProgress)
     defer { meter.finish() }
@@ -45,15 +45,22 @@ extension SharedOptions {
       meter.update(byteCountDone: progress.byteCountDone, byteCount: progress.byteCount)
     }
     do {
-      return try await Store.open(path: path, options: options)
+      return try await Store.open(path: path, options: options, clockJump: clockJump)
     } catch {
       throw ToolError(error, subject: path)
     }
   }
 
   private func report(_ report: RecoveryReport) {
-    guard report.outcome != .clean, !isQuiet else { return }
+    guard report.outcome != .clean || report.heldClockJumpSeconds != nil, !isQuiet else {
+      return
+    }
     if json { return OpenReport.hold(report) }
+    if let seconds = report.heldClockJumpSeconds {
+      remark(
+        "the wall clock is \(OpenReport.days(seconds)) ahead of the store's: nothing expires by "
+          + "it. If it is right, confirm it with `kvctl recover --accept-clock`")
+    }
     switch report.outcome {
     case .clean: break
     case .recovered:

@@ -15,6 +15,8 @@ enum Description {
       "sealedSegments": .count(info.sealedSegmentCount),
       "maximumValueBytes": .count(info.maximumValueByteCount),
       "clean": .bool(info.wasClosedCleanly), "lastSeq": .count(info.lastSequence),
+      "clockMilliseconds": .count(info.clockMilliseconds),
+      "hasExpiries": .bool(info.hasExpiries), "clockHeld": .bool(info.isClockHeld),
       "opens": .count(info.openCount), "createdMilliseconds": .count(info.createdMilliseconds),
       "checkpoint": .bool(info.hasCheckpoint),
       "validSuperblocks": .count(info.validSuperblockCount), "live": .bool(info.isLive),
@@ -35,6 +37,23 @@ enum Description {
     let holder = holder.map { " by process \($0)" } ?? ""
     return "live, may be stale: in use\(holder)\(isReading ? ", for reading" : "")"
   }
+
+  /// Where the TTL clock stands, and whether it wants a word.
+  private static func clock(_ info: StoreInfo) -> String {
+    guard info.hasExpiries else { return "no record expires" }
+    let mark = "mark of expiry at \(Timestamp.text(info.clockMilliseconds))"
+    return info.isClockHeld ? "\(mark); HELD: the wall clock is far ahead. \(remedy)" : mark
+  }
+
+  /// The same, of an open.
+  static func clock(_ report: RecoveryReport) -> String {
+    let time = Timestamp.text(report.clockMilliseconds)
+    guard let seconds = report.heldClockJumpSeconds else { return time }
+    return "\(time); HELD: the wall clock is \(OpenReport.days(seconds)) ahead. \(remedy)"
+  }
+
+  private static let remedy =
+    "Nothing expires by it until `kvctl recover --accept-clock` confirms it"
 
   /// How large a store is, and how large what lies there.
   private static func size(_ info: StoreInfo) -> String {
@@ -64,6 +83,7 @@ enum Description {
       ),
       ("longest value", "\(ByteSize(UInt64(info.maximumValueByteCount)))"),
       ("last sequence", info.wasClosedCleanly ? "\(info.lastSequence)" : "not recorded"),
+      ("clock", clock(info)),
       ("checkpoint", info.hasCheckpoint ? "yes" : "no"),
       ("superblocks", "\(info.validSuperblockCount) of 4 valid"),
       ("opened", "\(info.openCount) times"),

@@ -12,7 +12,8 @@ struct DumpCommand: AsyncParsableCommand {
         kvctl dump store.varve > backup.jsonl
         kvctl dump old.varve | kvctl load new.varve --jsonl -
 
-      A line is {"keyB64":"…","valueB64":"…","seq":N}; the order means nothing.
+      A line is {"keyB64":"…","valueB64":"…","seq":N}; the order means nothing. One
+      that expires has "expiresMs", milliseconds since 1970, and load heeds it.
       The memory taken does not grow with the store. A record that cannot be
       read is named on standard error, the others are written, and the exit
       code is 20. After damage of unknown extent, --allow-degraded writes what
@@ -56,15 +57,21 @@ struct DumpCommand: AsyncParsableCommand {
         continue
       }
       let isSuspect = record.sequence < suspectCeiling ?? 0
-      let line: JSONValue = [
-        "keyB64": .string(Base64.encode(record.key)),
-        "valueB64": .string(Base64.encode(record.value)), "seq": .count(record.sequence),
-      ]
-      try ByteOutput.standard.writeLine(
-        isSuspect ? line.adding([JSONValue.Member("suspect", true)]) : line)
+      try ByteOutput.standard.writeLine(line(record, isSuspect: isSuspect))
       tally.add(record, isSuspect: isSuspect)
       meter.update(
         byteCountDone: tally.byteCount, itemCount: tally.recordCount, items: "records")
     }
+  }
+
+  private func line(_ record: Record, isSuspect: Bool) -> JSONValue {
+    var members: [JSONValue.Member] = [
+      .init("keyB64", .string(Base64.encode(record.key))),
+      .init("valueB64", .string(Base64.encode(record.value))),
+      .init("seq", .count(record.sequence)),
+    ]
+    if let expiry = record.expiryMilliseconds { members.append(.init("expiresMs", .count(expiry))) }
+    if isSuspect { members.append(.init("suspect", true)) }
+    return .object(members)
   }
 }

@@ -14,7 +14,8 @@ struct GetCommand: AsyncParsableCommand {
         kvctl get store.varve 00ff --hex
 
       The bytes come as they are; a terminal gets a line end after them.
-      Exit code 1: not found.
+      With --json a value that expires comes with the seconds that it has left, as
+      "ttl". Exit code 1: not found, or expired.
       """)
 
   @Argument(help: .store("key")) var arguments: [String] = []
@@ -42,9 +43,10 @@ struct GetCommand: AsyncParsableCommand {
       let value = JSONBytes.member(
         "value", found.value, alwaysBase64: encoding.isHexadecimal || encoding.isBase64)
       try ByteOutput.standard.writeLine(
-        JSONValue.object([
-          .init("ok", true), .init("found", true), value, .init("seq", .count(found.sequence)),
-        ]))
+        JSONValue.object(
+          [
+            .init("ok", true), .init("found", true), value, .init("seq", .count(found.sequence)),
+          ] + TimeToLive.member(of: found)))
     } else if let text = encoding.encode(found.value) {
       try ByteOutput.standard.writeLine(text)
     } else {

@@ -15,7 +15,8 @@ struct LoadCommand: AsyncParsableCommand {
         kvctl load store.varve --directory /usr/share/doc
         kvctl dump old.varve | kvctl load new.varve --jsonl -
 
-      Keys are the paths below the folder, or key/keyB64 with value/valueB64 a line.
+      Keys are the paths below the folder, or key/keyB64 with value/valueB64 a line,
+      which may have "ttl" (seconds) or "expiresMs" (milliseconds since 1970).
       Only regular files are taken: links and special files are counted. A file over
       the value limit, an unreadable file or a bad line stops the load; what was
       stored before stays, and is counted. --skip-errors names it and goes on.
@@ -104,7 +105,7 @@ struct LoadCommand: AsyncParsableCommand {
       return .unstored(name: name(of: job), reason: LoadTally.reason(failure))
     case .success(let value):
       do throws(StoreError) {
-        try await store.put(job.key, value, durability: durability)
+        try await store.put(job.key, value, expiry: expiry(of: job), durability: durability)
       } catch {
         guard error.code == .tooLarge else { throw error }
         return .unstored(name: name(of: job), reason: .overLimit)
@@ -117,7 +118,7 @@ struct LoadCommand: AsyncParsableCommand {
     of job: Pipeline.Job<LoadTally.Work>, limit: Int
   ) -> Result<[UInt8], FileContents.Failure> {
     switch job.work {
-    case .record(let bytes, _): return .success(bytes)
+    case .record(let bytes, _, _): return .success(bytes)
     case .file(let path):
       do throws(FileContents.Failure) {
         return .success(try FileContents.read(path: path, maximumByteCount: limit))
@@ -127,10 +128,17 @@ struct LoadCommand: AsyncParsableCommand {
     }
   }
 
+  private static func expiry(of job: Pipeline.Job<LoadTally.Work>) -> Expiry {
+    switch job.work {
+    case .file: .never
+    case .record(_, let expiry, _): expiry
+    }
+  }
+
   private static func name(of job: Pipeline.Job<LoadTally.Work>) -> String {
     switch job.work {
     case .file: PathBytes.text(job.key)
-    case .record(_, let line): "line \(line)"
+    case .record(_, _, let line): "line \(line)"
     }
   }
 }

@@ -8,7 +8,7 @@ final class LoadTally {
     /// The file at this path.
     case file(path: [UInt8])
     /// A value from this line of the input.
-    case record([UInt8], line: Int)
+    case record([UInt8], expiry: Expiry, line: Int)
   }
 
   /// Why something was not stored.

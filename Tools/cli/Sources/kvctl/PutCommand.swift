@@ -7,17 +7,19 @@ struct PutCommand: AsyncParsableCommand {
     commandName: "put",
     abstract: "Sets the value of a key.",
     usage: """
-      kvctl put STORE KEY VALUE [--durability LEVEL] [--if-absent | --if-seq N]
+      kvctl put STORE KEY VALUE [--durability LEVEL] [--ttl SECONDS]
+        [--if-absent | --if-seq N]
       """,
     discussion: """
       EXAMPLES:
         kvctl put store.varve greeting hello
         kvctl put store.varve picture @picture.png
         date | kvctl put store.varve today -
-        kvctl put store.varve lock me --if-absent
+        kvctl put store.varve lock me --if-absent --ttl 30
 
-      VALUE may be - for standard input, or @FILE. A condition that does not hold
-      gives exit code 1.
+      VALUE may be - for standard input, or @FILE. After --ttl the key has no value
+      any more; without it the value stays, whatever the key had before. A condition
+      that does not hold gives exit code 1.
       """)
 
   @Argument(help: .store("key", "value")) var arguments: [String] = []
@@ -28,10 +30,19 @@ struct PutCommand: AsyncParsableCommand {
   @Option(
     parsing: .unconditional, help: "Only if the key's current sequence number is this one.")
   var ifSeq: UInt64?
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "When the key ceases to have a value: after so many seconds, such as 60 or 0.5.",
+      valueName: "seconds"))
+  var ttl: Double?
   @OptionGroup var encoding: KeyEncoding
   @OptionGroup var shared: SharedOptions
 
   mutating func validate() throws {
+    if let ttl, TimeToLive.expiry(seconds: ttl) == nil {
+      throw ValidationError("--ttl must be \(TimeToLive.rule), and is \(ttl)")
+    }
     guard !(ifAbsent && ifSeq != nil) else {
       throw ValidationError("--if-absent and --if-seq exclude each other")
     }
@@ -43,8 +54,10 @@ struct PutCommand: AsyncParsableCommand {
     let value = try value(rest[1])
     let condition: WriteCondition =
       if ifAbsent { .ifAbsent } else { ifSeq.map { .ifSequence($0) } ?? .always }
+    let expiry = ttl.flatMap { TimeToLive.expiry(seconds: $0) } ?? .never
     let outcome = try await shared.withStore(path, readOnly: false) { store in
-      try await store.put(key, value, condition: condition, durability: durability)
+      try await store.put(
+        key, value, condition: condition, expiry: expiry, durability: durability)
     }
     switch outcome {
     case .applied(let sequence):

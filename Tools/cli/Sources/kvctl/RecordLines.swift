@@ -1,4 +1,5 @@
 import Console
+import Varve
 
 /// Records from lines of JSON, as `dump` writes them.
 final class RecordLines: LoadSource {
@@ -16,9 +17,10 @@ final class RecordLines: LoadSource {
     while let line = try lines.next() {
       number += 1
       do throws(ToolError) {
-        guard let (key, value) = try Self.record(line) else { continue }
+        guard let (key, value, expiry) = try Self.record(line) else { continue }
         return Pipeline.Job(
-          work: .record(value, line: number), byteCount: key.count + value.count, key: key)
+          work: .record(value, expiry: expiry, line: number), byteCount: key.count + value.count,
+          key: key)
       } catch {
         try tally.reject(name: "line \(number)", reason: .badLine(error.message))
       }
@@ -26,10 +28,10 @@ final class RecordLines: LoadSource {
     return nil
   }
 
-  /// The key and value of a line; nil where it is empty.
+  /// The key, value and expiry of a line; nil where it is empty.
   private static func record(
     _ line: LineReader.Line
-  ) throws(ToolError) -> (key: [UInt8], value: [UInt8])? {
+  ) throws(ToolError) -> (key: [UInt8], value: [UInt8], expiry: Expiry)? {
     guard case .bytes(let bytes) = line else {
       throw .usage("longer than \(ByteSize(UInt64(LineReader.maximumByteCount)))")
     }
@@ -45,6 +47,16 @@ final class RecordLines: LoadSource {
       let value = try JSONBytes.bytes("value", in: object)
     else { throw .usage("no key and value, or keyB64 and valueB64") }
     guard !key.isEmpty else { throw .usage("the key is empty") }
-    return (key, value)
+    return (key, value, try expiry(object))
+  }
+
+  private static func expiry(_ object: JSONValue) throws(ToolError) -> Expiry {
+    let relative = try TimeToLive.expiry(in: object)
+    guard let member = object["expiresMs"] else { return relative ?? .never }
+    guard relative == nil else { throw .usage("\"ttl\" and \"expiresMs\" exclude each other") }
+    guard let value = member.integer, value >= 1, value <= 1 << 62 else {
+      throw .usage("\"expiresMs\" must be milliseconds since 1970")
+    }
+    return .at(milliseconds: UInt64(value))
   }
 }

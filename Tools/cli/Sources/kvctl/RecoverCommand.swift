@@ -6,14 +6,19 @@ struct RecoverCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "recover",
     abstract: "Recovers a store that was not closed, and closes it.",
-    usage: "kvctl recover STORE [--plan] [--json]",
+    usage: "kvctl recover STORE [--plan | --accept-clock] [--json]",
     discussion: """
       EXAMPLES:
         kvctl recover store.varve --plan
         kvctl recover store.varve --json
+        kvctl recover store.varve --accept-clock
 
       --plan says what recovery would read, hold in memory and take, and changes
       nothing; it works on a store in use too (then marked live: it may be stale).
+
+      A store with records that expire does not believe a wall clock that is more
+      than four weeks ahead of its own: nothing expires by it. --accept-clock
+      confirms the wall clock, for good; what has expired by then is gone.
 
       Exit code 0: the store had been closed. 10: it had not been closed and was
       recovered; at most an unacknowledged tail was dropped, and the counts say how
@@ -23,7 +28,15 @@ struct RecoverCommand: AsyncParsableCommand {
   @Argument(help: .store()) var arguments: [String] = []
   @Flag(help: "Only say what recovery would do.")
   var plan = false
+  @Flag(help: "Believe the wall clock, however far it is ahead of the store's own.")
+  var acceptClock = false
   @OptionGroup var shared: SharedOptions
+
+  mutating func validate() throws {
+    guard !(plan && acceptClock) else {
+      throw ValidationError("--plan and --accept-clock exclude each other")
+    }
+  }
 
   func run() async throws {
     let path = try StorePath.split(arguments).store
@@ -31,7 +44,7 @@ struct RecoverCommand: AsyncParsableCommand {
     let report: RecoveryReport
     let keyCount: Int
     (report, keyCount) = try await shared.withStore(
-      path, readOnly: false, reportsOpen: false
+      path, readOnly: false, reportsOpen: false, clockJump: acceptClock ? .accept : .hold
     ) { store in
       (store.recoveryReport, store.statistics.keyCount)
     }
@@ -54,6 +67,8 @@ struct RecoverCommand: AsyncParsableCommand {
         "checkpointEntries": .count(report.checkpointEntryCount),
         "summaryRecords": .count(report.summaryRecordCount),
         "frameRecords": .count(report.frameRecordCount),
+        "clockMilliseconds": .count(report.clockMilliseconds),
+        "clockHeldSeconds": report.heldClockJumpSeconds.map { .number($0) } ?? .null,
         "findings": .array(report.findings.map { .string($0) }),
       ])
       return
@@ -70,6 +85,7 @@ struct RecoverCommand: AsyncParsableCommand {
           + "\(report.checkpointEntryCount) records from a checkpoint, "
           + "\(report.summaryRecordCount) from summaries, \(report.frameRecordCount) from frames"
       ),
+      ("clock", Description.clock(report)),
     ]
     try ByteOutput.standard.writeLine(
       Description.table(lines + report.findings.map { ("DAMAGE", $0) }))

@@ -8,7 +8,7 @@ struct ShellPrompt {
 
   private static let quoting = "words with spaces stand in double quotes"
   private static let help = """
-    put KEY VALUE [buffered|written|durable]
+    put KEY VALUE [buffered|written|durable] [ttl=SECONDS]
     get KEY
     del KEY
     sync         make everything durable
@@ -20,7 +20,8 @@ struct ShellPrompt {
     """
   /// What each command takes.
   private static let arguments = [
-    "put": " KEY VALUE [buffered|written|durable]", "get": " KEY", "del": " KEY", "sync": "",
+    "put": " KEY VALUE [buffered|written|durable] [ttl=SECONDS]", "get": " KEY", "del": " KEY",
+    "sync": "",
     "checkpoint": "", "stat": "",
   ]
 
@@ -81,18 +82,28 @@ struct ShellPrompt {
   /// The request that some words stand for, or nil where they are too few, too many or wrong.
   private static func request(_ words: [String]) -> JSONValue? {
     switch (words[0], words.count) {
-    case ("put", 3): return ["op": "put", "key": .string(words[1]), "value": .string(words[2])]
-    case ("put", 4):
-      // A value of two words without quotes is the likelier slip than a wrong level.
-      guard let durability = Durability(rawValue: words[3]) else { return nil }
-      return [
-        "op": "put", "key": .string(words[1]), "value": .string(words[2]),
-        "durability": .string(durability.rawValue),
-      ]
+    case ("put", 3...5): return put(words)
     case ("get", 2), ("del", 2): return ["op": .string(words[0]), "key": .string(words[1])]
     case ("sync", 1), ("checkpoint", 1), ("stat", 1): return ["op": .string(words[0])]
     default: return nil
     }
+  }
+
+  private static func put(_ words: [String]) -> JSONValue? {
+    var members: [JSONValue.Member] = [
+      .init("op", "put"), .init("key", .string(words[1])), .init("value", .string(words[2])),
+    ]
+    for word in words.dropFirst(3) {
+      // A value of two words without quotes is the likelier slip than a wrong level.
+      if Durability(rawValue: word) != nil {
+        members.append(.init("durability", .string(word)))
+      } else if word.hasPrefix("ttl="), let seconds = Double(word.dropFirst(4)) {
+        members.append(.init("ttl", .number(seconds)))
+      } else {
+        return nil
+      }
+    }
+    return .object(members)
   }
 
   /// The words of a line; nil where a quote is not closed.

@@ -5,7 +5,9 @@ import Varve
 struct ShellRequest: Sendable {
   /// What is asked.
   enum Operation: Sendable {
-    case put(key: [UInt8], value: [UInt8], condition: WriteCondition, durability: Durability)
+    case put(
+      key: [UInt8], value: [UInt8], condition: WriteCondition, expiry: Expiry,
+      durability: Durability)
     case delete(key: [UInt8], condition: WriteCondition, durability: Durability)
     case get(key: [UInt8], asBase64: Bool)
     case multiGet(keys: [[UInt8]], asBase64: Bool)
@@ -65,10 +67,10 @@ struct ShellRequest: Sendable {
     let writing: Set = ["durability", "ifAbsent", "ifSeq"]
     switch name {
     case "put":
-      try allow(writing.union(["key", "keyB64", "value", "valueB64"]), in: object)
+      try allow(writing.union(["key", "keyB64", "value", "valueB64", "ttl"]), in: object)
       return .put(
         key: try key(object), value: try value(object), condition: try condition(object),
-        durability: try durability(object))
+        expiry: try TimeToLive.expiry(in: object) ?? .never, durability: try durability(object))
     case "del":
       try allow(writing.union(["key", "keyB64"]), in: object)
       return .delete(
@@ -169,8 +171,11 @@ struct ShellRequest: Sendable {
       isConditional = isConditional || condition != .always
       switch operation["op"]?.text {
       case "put":
-        try allow(["key", "keyB64", "value", "valueB64", "ifAbsent", "ifSeq"], in: operation)
-        batch.put(try key(operation), try value(operation), condition: condition)
+        try allow(
+          ["key", "keyB64", "value", "valueB64", "ttl", "ifAbsent", "ifSeq"], in: operation)
+        batch.put(
+          try key(operation), try value(operation), condition: condition,
+          expiry: try TimeToLive.expiry(in: operation) ?? .never)
       case "del":
         try allow(["key", "keyB64", "ifAbsent", "ifSeq"], in: operation)
         batch.delete(try key(operation), condition: condition)

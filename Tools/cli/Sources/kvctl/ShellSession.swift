@@ -8,10 +8,12 @@ struct ShellSession: Sendable {
   /// The first line: how the store was found.
   var opening: JSONValue {
     let report = store.recoveryReport
-    return [
+    let line: JSONValue = [
       "ok": true, "event": "open", "outcome": .string(report.outcome.rawValue),
       "droppedRecords": .count(report.droppedRecordCount),
     ]
+    guard let seconds = report.heldClockJumpSeconds else { return line }
+    return line.adding([.init("clockHeldSeconds", .number(seconds))])
   }
 
   /// Runs the request on a line.
@@ -43,11 +45,15 @@ struct ShellSession: Sendable {
     _ operation: ShellRequest.Operation
   ) async throws(StoreError) -> [JSONValue.Member] {
     switch operation {
-    case .put(let key, let value, .always, let durability):
-      return [Self.sequence(try await store.put(key, value, durability: durability))]
-    case .put(let key, let value, let condition, let durability):
+    case .put(let key, let value, .always, let expiry, let durability):
+      return [
+        Self.sequence(
+          try await store.put(key, value, expiry: expiry, durability: durability))
+      ]
+    case .put(let key, let value, let condition, let expiry, let durability):
       return Self.members(
-        try await store.put(key, value, condition: condition, durability: durability))
+        try await store.put(
+          key, value, condition: condition, expiry: expiry, durability: durability))
     case .delete(let key, .always, let durability):
       return (try await store.delete(key, durability: durability)).map { [Self.sequence($0)] }
         ?? []
@@ -60,7 +66,7 @@ struct ShellSession: Sendable {
         .init("found", true),
         JSONBytes.member("value", found.value, alwaysBase64: asBase64),
         Self.sequence(found.sequence),
-      ]
+      ] + TimeToLive.member(of: found)
     case .multiGet(let keys, let asBase64):
       return [Self.values(try await store.multiGet(keys), asBase64: asBase64)]
     case .batch(let batch, let isConditional, let durability):

@@ -68,7 +68,7 @@ import Testing
     let bad = [
       "x", "", "[]", "1", "{}", #"{"op":1}"#, #"{"op":"nothing"}"#, #"{"op":"compact"}"#,
       #"{"op":"scrub"}"#, #"{"op":"put","key":"k"}"#, #"{"op":"put","value":"v"}"#,
-      #"{"op":"put","key":"k","value":"v","ttl":5}"#, #"{"op":"put","key":"k","value":1}"#,
+      #"{"op":"put","key":"k","value":"v","ttl":0}"#, #"{"op":"put","key":"k","value":1}"#,
       #"{"op":"put","key":"k","keyB64":"aw==","value":"v"}"#,
       #"{"op":"put","key":"k","value":"v","durability":"most"}"#,
       #"{"op":"put","key":"k","value":"v","durabilty":"buffered"}"#,
@@ -155,8 +155,8 @@ import Testing
     let lines = try ToolProcess.kvctl("shell", store, input: Array(input.utf8)).text
       .split(separator: "\n")
     let usages = [
-      "put KEY VALUE [buffered|written|durable]", "get KEY",
-      "put KEY VALUE [buffered|written|durable]", "sync",
+      "put KEY VALUE [buffered|written|durable] [ttl=SECONDS]", "get KEY",
+      "put KEY VALUE [buffered|written|durable] [ttl=SECONDS]", "sync",
     ]
     try #require(lines.count == usages.count)
     for (line, usage) in zip(lines, usages) {

@@ -50,14 +50,14 @@ private struct Writer: Service {
         services: [store, Writer(store: store)], logger: Logger(label: "test"))
       try await withThrowingTaskGroup(of: Void.self) { tasks in
         tasks.addTask { try await group.run() }
-        while try store.contains("key") == false { await Task.yield() }
+        while try await store.contains("key") == false { await Task.yield() }
         await group.triggerGracefulShutdown()
         try await tasks.waitForAll()
       }
     }
     let later = try await testing.reopenedAsIs()
     #expect(later.store.recoveryReport.outcome == .clean)
-    #expect(try later.store.contains("last"))
+    #expect(try await later.store.contains("last"))
     try await later.store.close()
   }
 
