@@ -70,6 +70,7 @@ let package = Package(
         .product(name: "Varve", package: "varve"),
         .product(name: "VarveIO", package: "varve"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: testing),
     .executableTarget(

@@ -33,6 +33,16 @@ public struct LoadReport: Codable, Hashable, Sendable {
     failure = LoadFailure(code: "died", message: "the process ended with \(status)")
   }
 
+  /// The failure with the place where it happened, for people; nil where the run came to its end.
+  public var failureText: String? {
+    guard let failure else { return nil }
+    guard let last = LoadLine.PhaseName.allCases.compactMap(phase).last else {
+      return "\(failure)"
+    }
+    return "\(failure.code) after \(last.putCount + last.getCount) operations of phase "
+      + "\(last.phase.rawValue): \(failure.message)"
+  }
+
   /// A phase, if it came to its end or to a failure.
   public func phase(_ name: LoadLine.PhaseName) -> LoadLine.Phase? { phases[name.rawValue] }
 

@@ -53,6 +53,6 @@ struct OverwriteBench {
     let rate = OverwriteFigure.operationsPerSecond.value(of: run.report, run.plan)
     let result = rate.map { "\(ResultTable.number($0)) operations a second" } ?? "FAILED"
     let series = run.report.rates(.measured).isEmpty ? "" : "\n" + OverwriteTable.series(run)
-    say("\(run.store): \(run.report.failure.map { "FAILED, \($0)" } ?? result)\(series)")
+    say("\(run.store): \(run.report.failureText.map { "FAILED, \($0)" } ?? result)\(series)")
   }
 }

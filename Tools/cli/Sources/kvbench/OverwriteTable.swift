@@ -18,6 +18,8 @@ struct OverwriteTable: Encodable {
     }
   }
 
+  /// Whether no run failed.
+  private(set) var ok = true
   /// What was measured, with all lines of all runs.
   let rounds: [OverwriteRound]
   /// By store and figure, of the rounds in which the store did not fail.
@@ -26,14 +28,14 @@ struct OverwriteTable: Encodable {
   private(set) var ratios: [String: [String: Range]] = [:]
   /// Bytes that Varve had written, as a share of what fio wrote in sequence just before.
   private(set) var shareOfRawWrite: Range?
-  /// `store, round n: code: message`.
+  /// Which store failed in which round, where and why.
   private(set) var failures: [String] = []
 
   static let own = "varve"
   private let stores: [String]
 
   private enum CodingKeys: String, CodingKey {
-    case rounds, figures, ratios, shareOfRawWrite, failures
+    case ok, rounds, figures, ratios, shareOfRawWrite, failures
   }
 
   init(_ rounds: [OverwriteRound], stores: [String]) {
@@ -55,9 +57,10 @@ struct OverwriteTable: Encodable {
     shareOfRawWrite = Range(rounds.compactMap(Self.shareOfRawWrite))
     for (number, round) in rounds.enumerated() {
       failures += round.runs.compactMap { run in
-        run.report.failure.map { "\(run.store), round \(number + 1): \($0)" }
+        run.report.failureText.map { "\(run.store), round \(number + 1): \($0)" }
       }
     }
+    ok = failures.isEmpty
   }
 
   /// One value a round, nil where the store failed.
@@ -104,13 +107,15 @@ struct OverwriteTable: Encodable {
   private var notes: [String] {
     var notes = causes
     if let share = shareOfRawWrite {
-      notes.append(
-        "bytes written by varve: \(ResultTable.number(share.median)) of fio's 1 MiB writes")
+      notes.append("varve wrote \(ResultTable.number(share.median)) of fio's 1 MiB writes")
     }
-    notes.append(
-      "goals: median second 1.5 times the peer's, worst second half of the median, write "
-        + "amplification 2.5, put p99 twice that of the load; ! where missed")
-    return notes + failures.map { "FAILED: \($0)" }
+    if figures[Self.own]?[OverwriteFigure.medianSecond.rawValue] != nil {
+      notes.append(
+        "goals: median second 1.5 times the peer's, worst second half of the median, "
+          + "write amplification 2.5, put p99 twice that of the load; ! where missed")
+    }
+    notes += failures.map { "FAILED: \($0)" }
+    return notes.map { TextTable.wrapped($0, label: "") }
   }
 
   /// What Varve wrote for each byte of the user's, by cause, in the last round that did not fail.

@@ -1,4 +1,5 @@
 import KeyLoad
+import Logging
 import Varve
 
 /// Varve as a store under load.
@@ -12,12 +13,16 @@ struct VarveUnderLoad: LoadedStore {
   /// Makes and opens the store of a plan.
   init(_ plan: LoadPlan) async throws {
     self.plan = plan
+    // What a store says of itself while it is nearly full would hide the result.
+    var logger = Logger(label: "varve")
+    logger.logLevel = .error
     do {
       try await Store.create(
         path: plan.path, options: FormatOptions(byteCount: plan.storeByteCount))
       store = try await Store.open(
         path: plan.path,
-        options: StoreOptions(memoryBudget: plan.memoryByteCount, compression: false))
+        options: StoreOptions(
+          memoryBudget: plan.memoryByteCount, compression: false, logger: logger))
     } catch {
       throw Self.failure(error)
     }
