@@ -1,6 +1,6 @@
 // swift-tools-version: 6.2
-// The stores that `kvbench overwrite` compares Varve with. They are a package of their own, built by
-// hand, so that nobody else needs their libraries:
+// The stores that `kvbench overwrite` compares Varve with. They are a package of their own, built
+// by hand, so that nobody else needs their libraries:
 //
 //   apt install librocksdb-dev
 //   swift build -c release --package-path Tools/peers

@@ -2,8 +2,8 @@ import Foundation
 
 /// What this process and the device have done up to now.
 ///
-/// *Bytes written* are `write_bytes` less `cancelled_write_bytes` of `/proc/self/io`. The kernel adds
-/// to the first where a direct write is submitted and where a page of the page cache becomes dirty,
+/// *Bytes written* are `write_bytes` less `cancelled_write_bytes` of `/proc/self/io`. The kernel
+/// adds to the first where a direct write is submitted and where a page of the page cache becomes dirty,
 /// for all threads of the process, ended ones too; to the second where a dirty page is given up
 /// because its file was removed. So direct and buffered stores are counted alike, neighbours are
 /// not, and what the file system adds of its own (journal, metadata) is not either. *Device bytes*

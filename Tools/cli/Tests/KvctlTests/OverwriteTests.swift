@@ -2,7 +2,8 @@ import Console
 import Foundation
 import Testing
 
-/// kvbench overwrite in its smallest form, beside programs that stand for peers. No time is asserted.
+/// kvbench overwrite in its smallest form, beside programs that stand for peers. No time is
+/// asserted.
 @Suite struct OverwriteTests {
   private static let latency =
     #"{"count":9,"p50Nanoseconds":1000,"p99Nanoseconds":2000,"p999Nanoseconds":3000,"#

@@ -1,7 +1,7 @@
 import KeyLoad
 
-/// The stores that this program was built with, by the names that kvbench knows them by. Another one
-/// is a type that conforms to `LoadedStore`, its C library as a target, and a case here.
+/// The stores that this program was built with, by the names that kvbench knows them by. Another
+/// one is a type that conforms to `LoadedStore`, its C library as a target, and a case here.
 enum Peer: String, CaseIterable {
   case rocksdb
 

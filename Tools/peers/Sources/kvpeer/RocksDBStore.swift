@@ -4,8 +4,8 @@ import KeyLoad
 
 /// RocksDB through its C API, set up as somebody would who knows it: leveled compaction, a memory
 /// budget that memtables, blocks, indexes and filters share, work for both cores in the background.
-// SAFETY: RocksDB's handle may be used from any thread; the options are not changed once it is open,
-// and nobody calls after `close`.
+// SAFETY: RocksDB's handle may be used from any thread; the options are not changed once it is
+// open, and nobody calls after `close`.
 final class RocksDBStore: LoadedStore, @unchecked Sendable {
   private let database: OpaquePointer
   private let options: RocksDBOptions
