@@ -3,9 +3,9 @@ import Foundation
 /// What this process and the device have done up to now.
 ///
 /// *Bytes written* are `write_bytes` less `cancelled_write_bytes` of `/proc/self/io`. The kernel
-/// adds to the first where a direct write is submitted and where a page of the page cache becomes dirty,
-/// for all threads of the process, ended ones too; to the second where a dirty page is given up
-/// because its file was removed. So direct and buffered stores are counted alike, neighbours are
+/// adds to the first where a direct write is submitted and where a page of the page cache becomes
+/// dirty, for all threads of the process, ended ones too; to the second where a dirty page is given
+/// up because its file was removed. So direct and buffered stores are counted alike, neighbours are
 /// not, and what the file system adds of its own (journal, metadata) is not either. *Device bytes*
 /// are the sectors written of `/sys/dev/block/MAJ:MIN/stat`: all that the disk was asked for, by
 /// whomever. On a machine that does nothing else the two agree but for the file system's share and

@@ -1,8 +1,8 @@
 import Measuring
 
 /// The keys and values of one task. A key is 16 bytes that scatter its number, so that a load in
-/// the order of numbers is in no order of keys. A value is a window of random bytes with the number in
-/// front, so that no two values are alike and every value read can be judged.
+/// the order of numbers is in no order of keys. A value is a window of random bytes with the number
+/// in front, so that no two values are alike and every value read can be judged.
 public struct RecordSource: Sendable {
   private static let poolByteCount = 256 << 10
   private static let windowCount = (poolByteCount - LoadPlan.valueByteCount) / 64

@@ -21,8 +21,8 @@ struct OverwriteCommand: AsyncParsableCommand {
       keys, values, tasks and memory.
 
       A fill is as many puts as the store has room for records. The full run, 4
-      million keys with 512 MiB of memory, takes some 15 minutes and 20 GiB; --quick
-      one.
+      million keys with 512 MiB of memory, takes half an hour and 15 GiB of disk;
+      --quick a minute.
 
       The peers are a package of their own, so that only this comparison needs their
       libraries. Build it once, from the top of the repository:
