@@ -23,6 +23,8 @@ let package = Package(
     .executable(name: "kvbench", targets: ["kvbench"]),
     .executable(name: "session-service", targets: ["session-service"]),
     .executable(name: "aio-integers", targets: ["aio-integers"]),
+    // For Tools/peers, which must do exactly the work that kvbench has Varve do.
+    .library(name: "KeyLoad", targets: ["KeyLoad"]),
   ],
   dependencies: [
     .package(name: "varve", path: "../..", traits: ["Lifecycle", "IOUring"]),
@@ -43,16 +45,18 @@ let package = Package(
       ],
       swiftSettings: strict),
     .target(
-      name: "DeviceLoad",
-      dependencies: [
-        .product(name: "VarveIO", package: "varve"),
-        .product(name: "Histogram", package: "hdrhistogram-swift"),
-      ],
+      name: "Measuring",
+      dependencies: [.product(name: "Histogram", package: "hdrhistogram-swift")],
       swiftSettings: strict),
+    .target(
+      name: "DeviceLoad",
+      dependencies: ["Measuring", .product(name: "VarveIO", package: "varve")],
+      swiftSettings: strict),
+    .target(name: "KeyLoad", dependencies: ["Measuring"], swiftSettings: strict),
     .executableTarget(
       name: "kvctl",
       dependencies: [
-        "Console", "DeviceLoad",
+        "Console", "DeviceLoad", "Measuring",
         .product(name: "Varve", package: "varve"),
         .product(name: "VarveIO", package: "varve"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -62,10 +66,11 @@ let package = Package(
     .executableTarget(
       name: "kvbench",
       dependencies: [
-        "Console", "DeviceLoad",
+        "Console", "DeviceLoad", "KeyLoad", "Measuring",
         .product(name: "Varve", package: "varve"),
         .product(name: "VarveIO", package: "varve"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: testing),
     .executableTarget(
@@ -91,8 +96,10 @@ let package = Package(
     .testTarget(name: "ConsoleTests", dependencies: ["Console"], swiftSettings: testing),
     .testTarget(
       name: "DeviceLoadTests",
-      dependencies: ["DeviceLoad", .product(name: "VarveIO", package: "varve")],
+      dependencies: ["DeviceLoad", "Measuring", .product(name: "VarveIO", package: "varve")],
       swiftSettings: testing),
+    .testTarget(
+      name: "KeyLoadTests", dependencies: ["KeyLoad", "Measuring"], swiftSettings: testing),
     .testTarget(
       name: "KvctlTests",
       dependencies: [

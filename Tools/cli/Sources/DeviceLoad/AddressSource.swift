@@ -1,3 +1,4 @@
+import Measuring
 import Synchronization
 
 /// Hands out places in a region: pages at random, none twice until all have had their turn; blocks
@@ -5,7 +6,7 @@ import Synchronization
 /// cache what the one before it has read.
 public final class AddressSource: Sendable {
   private let region: DataRegion
-  private let permutation: PagePermutation
+  private let permutation: Permutation
   private let firstBlock: UInt64
   private let dealtPageCount = Atomic<UInt64>(0)
   private let dealtBlockCount = Atomic<UInt64>(0)
@@ -13,7 +14,7 @@ public final class AddressSource: Sendable {
   /// A source with an order of its own; the region has at least one page.
   public init(_ region: DataRegion, seed: UInt64 = Random.seed()) {
     self.region = region
-    permutation = PagePermutation(count: region.pageCount, seed: seed)
+    permutation = Permutation(count: region.pageCount, seed: seed)
     firstBlock = region.blockCount > 0 ? Random.mix(seed) % region.blockCount : 0
   }
 
@@ -38,7 +39,7 @@ public final class AddressSource: Sendable {
   public struct PageHand {
     private let source: AddressSource
     private let region: DataRegion
-    private let permutation: PagePermutation
+    private let permutation: Permutation
     private var indices: Range<UInt64> = 0..<0
 
     fileprivate init(_ source: AddressSource) {

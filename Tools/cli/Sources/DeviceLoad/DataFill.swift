@@ -1,3 +1,4 @@
+import Measuring
 import VarveIO
 
 /// Fills a file with data that does not compress, so that reads meet written extents.

@@ -1,4 +1,5 @@
 import Glibc
+import Measuring
 import VarveIO
 
 /// A look for the parts of a file that hold data: the file system names the holes, and a sample of

@@ -1,6 +1,7 @@
 // A closed loop on a device: so many requests in flight, each submitted again on the thread that
 // completed it. No tasks and no executor: what is measured is the device and the engine.
 
+import Measuring
 import Synchronization
 import VarveIO
 

@@ -1,4 +1,5 @@
 import DeviceLoad
+import Measuring
 import VarveIO
 
 /// A request that its task awaits, with memory of its own: used over and over, it allocates

@@ -1,4 +1,5 @@
 import DeviceLoad
+import Measuring
 import VarveIO
 
 /// What the I/O layer is compared with, on the same file in the same round.

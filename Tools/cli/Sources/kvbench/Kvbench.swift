@@ -8,7 +8,7 @@ import ArgumentParser
 struct Kvbench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "kvbench",
-    abstract: "Measure Varve beside the raw device.",
+    abstract: "Measure Varve beside the raw device and beside other stores.",
     discussion: """
       Figures are medians of several rounds; compare ratios, not absolute numbers,
       and run it on a machine that does nothing else. The device is measured with
@@ -19,8 +19,10 @@ struct Kvbench: AsyncParsableCommand {
         kvbench basics --at /mnt/data --keys 4000000 --rounds 5
         kvbench io
         kvbench io --path /dev/zram0 --write --engine aio --json
+        kvbench overwrite --quick
       """,
     subcommands: [
-      BasicsCommand.self, IOCommand.self, SubmissionsCommand.self, LoadAndDieCommand.self,
+      BasicsCommand.self, IOCommand.self, SubmissionsCommand.self, OverwriteCommand.self,
+      LoadAndDieCommand.self, OverwriteVarveCommand.self,
     ])
 }

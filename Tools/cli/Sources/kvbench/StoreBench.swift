@@ -1,5 +1,6 @@
 import DeviceLoad
 import Foundation
+import Measuring
 import Varve
 
 /// A rate and what it cost.

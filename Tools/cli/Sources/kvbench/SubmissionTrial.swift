@@ -1,4 +1,5 @@
 import DeviceLoad
+import Measuring
 import VarveIO
 
 /// How long `io_submit` keeps its caller, request by request: asynchronous I/O is what it names
@@ -36,7 +37,7 @@ struct SubmissionTrial: ~Copyable {
       let page =
         switch order {
         case .random(let seed):
-          PagePermutation(count: UInt64(pageCount), seed: seed)[UInt64(index)]
+          Permutation(count: UInt64(pageCount), seed: seed)[UInt64(index)]
         case .sequential: UInt64(index)
         }
       while free.isEmpty { try reap() }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Console
 import DeviceLoad
 import Glibc
+import Measuring
 import VarveIO
 
 /// The times of submissions to a file as the store leaves it, and to files as it does not.

@@ -1,4 +1,5 @@
 import DeviceLoad
+import Measuring
 import VarveIO
 
 /// A load by tasks, each of which awaits its request before it makes the next.

@@ -1,5 +1,6 @@
 import Console
 import DeviceLoad
+import Measuring
 import VarveIO
 
 /// One cell of the table: a kind of load, at a depth, on an engine.

@@ -1,5 +1,6 @@
 import Console
 import DeviceLoad
+import Measuring
 import VarveIO
 
 extension ProbeReport {

@@ -1,10 +1,11 @@
 import DeviceLoad
+import Measuring
 import Testing
 
 @Suite struct DataRegionTests {
   @Test("A permutation has every number once in each round", arguments: [1, 2, 3, 17, 1000, 4096])
   func permutation(count: UInt64) {
-    let permutation = PagePermutation(count: count, seed: Random.seed())
+    let permutation = Permutation(count: count, seed: Random.seed())
     for round in 0..<3 as Range<UInt64> {
       let numbers = (0..<count).map { permutation[round * count + $0] }
       #expect(numbers.sorted() == Array(0..<count))

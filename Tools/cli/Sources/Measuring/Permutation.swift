@@ -1,6 +1,6 @@
 /// The numbers below a count in a random order, each once, without a table: a Feistel network over
 /// the next power of four, walked until it lands inside (Black and Rogaway, 2002).
-public struct PagePermutation: Sendable {
+public struct Permutation: Sendable {
   private let count: UInt64
   private let seed: UInt64
   private let halfBitCount: UInt64
