@@ -58,13 +58,19 @@ public struct RecordLocation: RawRepresentable, Hashable, Sendable {
       : Int(pageCountToRead.rawValue) * Limits.pageByteCount
   }
 
-  /// Bytes of pages that the record takes among records of its own size: what moving it costs, and
-  /// what its death gives back. Of records of 2,100 bytes each has a page of its own.
-  @inlinable public var packedByteCount: Int {
-    guard lengthHint == 0 else { return byteCount }
+  /// Bytes of pages that the record takes among records of its own size, in segments with so many
+  /// pages for records: what moving it costs, and what its death gives back. Of records of 2,100
+  /// bytes each has a page of its own; of records of three pages a segment with five holds one.
+  @inlinable
+  public func packedByteCount(payloadPageCount: Int) -> Int {
+    guard lengthHint == 0 else {
+      let payloadByteCount = payloadPageCount * Limits.pageByteCount
+      let count = max(1, payloadPageCount / Int(pageCountToRead.rawValue))
+      return (payloadByteCount + count - 1) / count
+    }
     let available = Limits.pageByteCount - PageHeader.byteCount
-    let countPerPage = max(1, available / byteCount)
-    return (Limits.pageByteCount + countPerPage - 1) / countPerPage
+    let count = max(1, available / byteCount)
+    return (Limits.pageByteCount + count - 1) / count
   }
 
   /// Whether the record is a tombstone.

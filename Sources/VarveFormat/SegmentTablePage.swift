@@ -21,8 +21,9 @@ public struct SegmentEntry: Hashable, Sendable {
   public var stream: StreamKind
   /// Whether a summary in two copies lies at its end.
   public var hasSummary: Bool
-  /// How much of the pages of its frames its records needed when it was sealed, in 128ths, rounded
-  /// up: what is live in it later is compared with that.
+  /// Of a segment that compaction has filled to its end: how much of the pages of its frames its
+  /// records needed then, in 128ths, rounded up. What is live in it later is compared with that.
+  /// Else 0.
   public var fill: UInt8
   /// How often it has been put to use.
   public var generation: Generation

@@ -8,8 +8,6 @@ public struct SummaryBuilder: Sendable {
   private var sequence: UInt64 = 0
   /// Records named so far.
   public private(set) var recordCount: UInt32 = 0
-  /// Bytes of pages that the records named take, as their locations tell.
-  public private(set) var packedByteCount = 0
   /// The lowest sequence number named; 0 before the first.
   public private(set) var firstSequence = SequenceNumber.zero
   /// The highest sequence number named; 0 before the first.
@@ -67,7 +65,6 @@ public struct SummaryBuilder: Sendable {
     sequence = entry.sequence.rawValue
     entryCount += 1
     recordCount += 1
-    packedByteCount += entry.location.packedByteCount
     if firstSequence == .zero || entry.sequence < firstSequence { firstSequence = entry.sequence }
     if lastSequence < entry.sequence { lastSequence = entry.sequence }
   }

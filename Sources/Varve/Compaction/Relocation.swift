@@ -52,6 +52,18 @@ struct Relocation {
   }
 }
 
+/// Records of a victim that are being read while others are written.
+struct RelocationPrefetch {
+  let victim: SegmentIndex
+  let stream: StreamKind
+  let yield: Double
+  /// Pages of the victim that are done with them.
+  let pageCount: Int
+  /// Whether they are its last.
+  let isLast: Bool
+  let batch: Task<RelocationBatch, Never>
+}
+
 /// A record that has a copy elsewhere, which the index does not name yet.
 struct Move {
   var hash: KeyHash

@@ -2,7 +2,7 @@ import VarveFormat
 import VarveIO
 
 /// Records of one victim on their way: read, verified and copied together.
-struct RelocationBatch {
+struct RelocationBatch: Sendable {
   private let records: [SummaryEntry]
   private let geometry: Geometry
   private let generation: Generation
@@ -52,11 +52,19 @@ struct RelocationBatch {
 
   /// Copies records into frames until all are; false where the output needs a fresh segment first.
   mutating func copy(
-    into output: inout RelocationOutput, _ seal: SealContext, hashKey: HashKey, _ clock: StoreClock
+    into output: inout RelocationOutput, _ seal: SealContext, hashKey: HashKey,
+    _ clock: StoreClock, isLive: (SummaryEntry) -> Bool
   ) -> Bool {
     var runIndex = 0
     while position < records.count {
       let record = records[position]
+      // DURABILITY: asked again at the moment of copying. A record that has been deleted since it
+      // was read must not be copied behind the back of a sweep, which may find its tombstone
+      // unneeded.
+      guard isLive(record) else {
+        position += 1
+        continue
+      }
       while !contains(runs[runIndex].run, record.location.page) { runIndex += 1 }
       let (run, buffer) = runs[runIndex]
       let start = Int(record.location.page.rawValue - run.page.rawValue) * Limits.pageByteCount

@@ -38,7 +38,7 @@ struct RelocationOutput {
       current.hasRoom(
         endPage: current.nextPage + layout.pageCount, additionalRecordCount: 1, in: seal.geometry)
     else {
-      finishSegment()
+      finishSegment(isFull: true)
       return nil
     }
     let room = Int(seal.geometry.framePageLimit(summaryPages: PageCount(1)).rawValue)
@@ -101,13 +101,13 @@ struct RelocationOutput {
   }
 
   /// Ends the current segment where its frames end.
-  mutating func finishSegment() {
+  mutating func finishSegment(isFull: Bool) {
     guard let current else { return }
     let segment = FinishedSegment(
       segment: current.segment, generation: current.generation,
       endPageCount: PageCount(UInt32(current.nextPage)),
       lastFrameChecksum: current.chainChecksum, summary: current.summary,
-      lastFrameIdentifier: 0, stream: stream)
+      lastFrameIdentifier: 0, stream: stream, isPacked: isFull)
     finished.append((segment, flushedPageCount))
     self.current = nil
     flushedPageCount = 0

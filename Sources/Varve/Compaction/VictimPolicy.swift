@@ -39,16 +39,13 @@ enum VictimPolicy {
 
   /// How full a segment is: what its live records need of the pages that it has for records.
   ///
-  /// Records that compaction packed together stay packed, so there the share of what was packed
-  /// counts, or a mixture of sizes that fits badly would be moved again and again for nothing.
+  /// Records that compaction packed together cannot be packed better, so there the share of what was
+  /// packed counts, or a mixture of sizes that fits badly would be moved again and again for nothing.
   static func utilization(
     liveByteCount: Int, of entry: SegmentEntry, payloadPageCount: Int
   ) -> Double {
-    let payloadByteCount = Double(max(1, payloadPageCount) * Limits.pageByteCount)
-    guard entry.stream.isRelocation else {
-      return min(1, Double(liveByteCount) / payloadByteCount)
-    }
-    let share = min(1, Double(liveByteCount) / Double(max(1, entry.packedByteCount)))
-    return min(1, share * Double(entry.endPageCount.byteCount) / payloadByteCount)
+    let payloadByteCount = max(1, payloadPageCount) * Limits.pageByteCount
+    let packedByteCount = entry.fill > 0 ? entry.packedByteCount : payloadByteCount
+    return min(1, Double(liveByteCount) / Double(packedByteCount))
   }
 }

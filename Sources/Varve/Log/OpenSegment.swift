@@ -52,6 +52,8 @@ struct FinishedSegment {
   /// The last frame in it: the footer waits until that is durable. 0 where it is.
   var lastFrameIdentifier: UInt64
   var stream = StreamKind.user
+  /// Whether compaction has filled it to its end.
+  var isPacked = false
 }
 
 extension FinishedSegment {

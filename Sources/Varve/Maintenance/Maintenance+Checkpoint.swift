@@ -145,7 +145,7 @@ extension Maintenance {
         _ = log.close()
         return error
       }
-      relocation = nil
+      await dropRelocation()
       try await finishOutputs()
       try await sealFinishedSegments()
       try await freeDeadSegments()

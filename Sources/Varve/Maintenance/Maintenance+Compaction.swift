@@ -45,13 +45,7 @@ extension Maintenance {
   /// - Returns: whether there is more to do at once.
   func compact() async throws(IOError) -> Bool {
     guard !isCompactionGivenUp, !isCompactionStuck, !log.isPoisoned else { return false }
-    if relocation == nil {
-      guard let yield = wantedYield, let victim = chooseVictim(minimumYield: yield) else {
-        return false
-      }
-      relocation = await begin(victim)
-    }
-    return try await step()
+    return try await step(minimumYield: wantedYield)
   }
 
   /// Compacts until nothing is worth moving, for whoever asks.
@@ -64,24 +58,30 @@ extension Maintenance {
       turnoverAtSweep = nil
       // Others go on writing, so what is worth moving may never end: each segment has one turn.
       for _ in 0..<superblock.geometry.segmentCount {
-        try await freeDeadSegments()
-        let freedCount = counters.value(counters.freedSegments)
+        let before = turnoverCount
         while await sweep() { try await supplyLog() }
-        try await freeDeadSegments()
-        if relocation == nil, let victim = chooseVictim(minimumYield: MinimumYield.low) {
-          relocation = await begin(victim)
+        var stepCount = 0
+        while !isCompactionGivenUp, stepCount < maximumStepCount,
+          try await step(minimumYield: MinimumYield.low)
+        {
+          stepCount += 1
+          try await supplyLog()
+          try await freeDeadSegments()
         }
-        let hasVictim = relocation != nil
-        while relocation != nil, !isCompactionGivenUp, try await step() { try await supplyLog() }
         try await freeDeadSegments()
-        if isCompactionStuck || isCompactionGivenUp { break }
-        if !hasVictim, counters.value(counters.freedSegments) == freedCount { break }
+        if isCompactionStuck || isCompactionGivenUp || turnoverCount == before { break }
       }
       return nil
     } catch {
       log.poison("a compaction could not be completed: \(error)")
       return .poisonedStore
     }
+  }
+
+  /// Steps that move everything once.
+  private var maximumStepCount: Int {
+    let geometry = superblock.geometry
+    return Int(geometry.segmentCount) * (geometry.segmentByteCount / stepByteCount + 2)
   }
 
   /// Lets the log write no faster than compaction makes space, once space is short: free space then
@@ -99,18 +99,15 @@ extension Maintenance {
   /// Whether compaction is at work, or will be at the next turn.
   private var isCompacting: Bool {
     guard !isCompactionGivenUp, !isCompactionStuck else { return false }
-    return relocation != nil
+    return relocation != nil || prefetch != nil
       || wantedYield.map { chooseVictim(minimumYield: $0) != nil } ?? false
   }
 
   /// Whether compaction would free a segment if it were let.
   var canReclaim: Bool {
     guard !isCompactionGivenUp, !isCompactionStuck else { return false }
-    return relocation != nil || chooseVictim(minimumYield: MinimumYield.high) != nil
-  }
-
-  private var payloadPageCount: Int {
-    Int(superblock.geometry.framePageLimit(summaryPages: PageCount(1)).rawValue) - 1
+    return relocation != nil || prefetch != nil
+      || chooseVictim(minimumYield: MinimumYield.high) != nil
   }
 
   private func chooseVictim(minimumYield: Double) -> VictimCandidate? {
@@ -118,7 +115,7 @@ extension Maintenance {
     let candidates = (userOrder + relocationSegments).lazy.compactMap {
       [self] segment -> VictimCandidate? in
       let entry = table[segment]
-      guard entry.state == .sealed, !unmovable.contains(segment), segment != relocation?.victim
+      guard entry.state == .sealed, !unmovable.contains(segment), !busyVictims.contains(segment)
       else { return nil }
       let live = segments.liveByteCount(of: segment)
       // What has nothing live left is freed without being read.
@@ -127,7 +124,7 @@ extension Maintenance {
       return VictimCandidate(
         segment: segment,
         utilization: VictimPolicy.utilization(
-          liveByteCount: live, of: entry, payloadPageCount: payloadPageCount),
+          liveByteCount: live, of: entry, payloadPageCount: segments.payloadPageCount),
         age: sequence > begun ? sequence - begun : 0)
     }
     return VictimPolicy.choose(among: candidates, minimumYield: minimumYield)
@@ -136,6 +133,7 @@ extension Maintenance {
   private func begin(_ candidate: VictimCandidate) async -> Relocation? {
     let victim = candidate.segment
     let entry = table[victim]
+    busyVictims.insert(victim)
     let age = entry.stream == .user ? 0 : Int(entry.stream.rawValue)
     let stream = outputs[min(age, outputs.count - 1)].stream
     let facts =
@@ -145,6 +143,7 @@ extension Maintenance {
     if facts == nil {
       guard let records = await segmentReader.records(of: victim, entry: entry) else {
         setAside(victim)
+        busyVictims.remove(victim)
         return nil
       }
       relocation.pending = records
@@ -173,41 +172,80 @@ extension Maintenance {
 
   // MARK: A step
 
-  private func step() async throws(IOError) -> Bool {
-    guard var current = relocation else { return true }
-    if current.position == current.pending.count, !(await readSummary(&current)) {
-      setAside(current.victim)
-      relocation = nil
+  /// Moves the records that have been read, while the next ones are.
+  ///
+  /// - Returns: whether there is more to do at once.
+  private func step(minimumYield: Double?) async throws(IOError) -> Bool {
+    if prefetch == nil { await readNext(minimumYield) }
+    guard let ready = prefetch else { return false }
+    var batch = await ready.batch.value
+    prefetch = nil
+    await readNext(minimumYield)
+    let isComplete = try await copy(&batch, to: ready.stream)
+    if batch.hasDamage { setAside(ready.victim) }
+    guard try await publish(batch.moves) else {
+      await dropRelocation()
       return true
     }
-    let pageCountBefore = current.pageCountDone
-    let records = current.takeLive(
-      byteLimit: stepByteCount, firstPage: superblock.geometry.firstPage(of: current.victim)
-    ) { index.find($0.hash) == $0.location.rawValue }
-    relocation = current
-    if !records.isEmpty {
-      var batch = RelocationBatch(records: records, geometry: superblock.geometry, current)
-      await batch.read(from: device)
-      let isComplete = try await copy(&batch, of: current)
-      guard try await publish(batch.moves) else {
-        relocation = nil
-        return true
-      }
-      if batch.hasDamage { setAside(current.victim) }
-      if !isComplete || batch.hasDamage { relocation = nil }
-      if !isComplete {
-        isCompactionStuck = true
-        return false
-      }
+    guard isComplete else {
+      await dropRelocation()
+      isCompactionStuck = true
+      return false
     }
-    if current.isDone {
-      current.pageCountDone = Int(superblock.geometry.segmentPageCount.rawValue)
+    if ready.isLast {
+      busyVictims.remove(ready.victim)
       counters.add(counters.compactedSegments)
-      relocation = nil
     }
-    let pageCountDone = current.pageCountDone - pageCountBefore
-    wonByteCount += Int(Double(pageCountDone * Limits.pageByteCount) * current.yield)
+    wonByteCount += Int(Double(ready.pageCount * Limits.pageByteCount) * ready.yield)
     return true
+  }
+
+  /// Begins to read the next records, of another victim where one is done.
+  private func readNext(_ minimumYield: Double?) async {
+    while prefetch == nil {
+      if relocation == nil {
+        guard let minimumYield, let victim = chooseVictim(minimumYield: minimumYield) else {
+          return
+        }
+        relocation = await begin(victim)
+      }
+      guard var current = relocation else { continue }
+      if current.position == current.pending.count, !(await readSummary(&current)) {
+        setAside(current.victim)
+        busyVictims.remove(current.victim)
+        relocation = nil
+        continue
+      }
+      let pageCountBefore = current.pageCountDone
+      let records = current.takeLive(
+        byteLimit: stepByteCount, firstPage: superblock.geometry.firstPage(of: current.victim),
+        isLive: isLive)
+      let isLast = current.isDone
+      if isLast { current.pageCountDone = Int(superblock.geometry.segmentPageCount.rawValue) }
+      relocation = isLast ? nil : current
+      let batch = RelocationBatch(records: records, geometry: superblock.geometry, current)
+      prefetch = RelocationPrefetch(
+        victim: current.victim, stream: current.stream, yield: current.yield,
+        pageCount: current.pageCountDone - pageCountBefore, isLast: isLast,
+        batch: Task(executorPreference: thread) { [device] in
+          var batch = batch
+          await batch.read(from: device)
+          return batch
+        })
+    }
+  }
+
+  /// Whether the index still names a record of a summary.
+  private func isLive(_ record: SummaryEntry) -> Bool {
+    index.find(record.hash) == record.location.rawValue
+  }
+
+  /// Gives up what is being moved; the records stay where they are.
+  func dropRelocation() async {
+    relocation = nil
+    _ = await prefetch?.batch.value
+    prefetch = nil
+    busyVictims = []
   }
 
   /// Loads the next records of the victim; false where its summary is damaged.
@@ -238,17 +276,17 @@ extension Maintenance {
 
   /// Copies what was read into frames; false where no segment was free for all of it.
   private func copy(
-    _ batch: inout RelocationBatch, of current: Relocation
+    _ batch: inout RelocationBatch, to stream: StreamKind
   ) async throws(IOError) -> Bool {
-    let position = outputPosition(of: current.stream)
+    let position = outputPosition(of: stream)
     let seal = sealContext
     // One stays back for records whose write fails, but rather none than a victim half moved: it is
     // freed as soon as the rest has found a place.
     var leftCount = 1
-    while !batch.copy(into: &outputs[position], seal, hashKey: hashKey, clock) {
+    while !batch.copy(into: &outputs[position], seal, hashKey: hashKey, clock, isLive: isLive) {
       guard freeSegments.count > leftCount, let free = takeFreeSegment() else { return false }
       leftCount = 0
-      let opened = try await openSegments([free], stream: current.stream, predecessor: .none)
+      let opened = try await openSegments([free], stream: stream, predecessor: .none)
       relocationSegments.append(free)
       beginSequences[free] = log.lastSequence
       segments.setBufferedFloor(.max, of: free)
@@ -261,6 +299,7 @@ extension Maintenance {
   ///
   /// - Returns: false where a write failed and nothing was swung.
   private func publish(_ moves: [Move]) async throws(IOError) -> Bool {
+    guard !moves.isEmpty else { return true }
     let seal = sealContext
     for position in outputs.indices { outputs[position].closeFrame(seal) }
     var frames: [RelocationFrame] = []
@@ -327,7 +366,7 @@ extension Maintenance {
 
   /// Ends the segments that are being filled, for a clean shutdown.
   func finishOutputs() async throws(IOError) {
-    for position in outputs.indices { outputs[position].finishSegment() }
+    for position in outputs.indices { outputs[position].finishSegment(isFull: false) }
     try await sealOutputs()
   }
 
@@ -348,7 +387,6 @@ extension Maintenance {
         entry.state = .sealed
         entry.hasSummary = false
         entry.endPageCount = endPageCount
-        entry.fill = .max
         changes.append((segment, entry))
         health.report(.segmentRetired(segment: Int(segment.rawValue)))
       }

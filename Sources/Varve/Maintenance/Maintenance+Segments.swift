@@ -50,8 +50,12 @@ extension Maintenance {
     var entry = table[finished.segment]
     entry.state = .sealed
     entry.endPageCount = finished.endPageCount
-    entry.fill = SegmentEntry.fill(
-      packedByteCount: finished.summary.packedByteCount, pageCount: finished.endPageCount)
+    entry.fill =
+      finished.isPacked
+      ? SegmentEntry.fill(
+        packedByteCount: segments.liveByteCount(of: finished.segment),
+        pageCount: finished.endPageCount)
+      : 0
     entry.hasSummary = false
     do throws(IOError) {
       counters.add(counters.metadataBytes, try await sealer.writeSummary(of: finished))
@@ -142,7 +146,6 @@ extension Maintenance {
       entry.state = .sealed
       entry.hasSummary = false
       entry.endPageCount = plan.endPageCount
-      entry.fill = .max
       try await updateTable([(plan.segment, entry)])
     }
     userOrder.removeAll { plan.abandoned.contains($0) }

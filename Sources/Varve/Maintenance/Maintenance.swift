@@ -49,7 +49,7 @@ final class Maintenance: @unchecked Sendable {
   let adjustMemory: @Sendable () -> Void
   /// Bytes of records that a step of compaction moves, and as many again that it reads.
   let stepByteCount: Int
-  private let thread: WorkerThread
+  let thread: WorkerThread
 
   var superblock: Superblock
   var table: SegmentTable
@@ -65,6 +65,10 @@ final class Maintenance: @unchecked Sendable {
   var outputs: [RelocationOutput]
   /// What compaction is at.
   var relocation: Relocation?
+  /// What is being read for the next step of compaction.
+  var prefetch: RelocationPrefetch?
+  /// Victims of which not everything has been moved.
+  var busyVictims: Set<SegmentIndex> = []
   /// Segments that cannot be compacted, because something in them is damaged.
   var unmovable: Set<SegmentIndex> = []
   /// The sequence number at which each segment was begun, as far as known: its age.
@@ -211,6 +215,7 @@ final class Maintenance: @unchecked Sendable {
   private func end(_ rest: [MaintenanceCommand]) async {
     clock.stopRecording(log.isPoisoned ? .poisonedStore : .closedStore)
     await timer?.value
+    await dropRelocation()
     let late = commands.withLock { commands in
       defer { commands = nil }
       return commands ?? []

@@ -12,8 +12,8 @@ struct LiveCount {
 
   init(rawValue: UInt64 = 0) { self.rawValue = rawValue }
 
-  /// One record.
-  init(_ location: RecordLocation) { rawValue = UInt64(location.packedByteCount) << 32 | 1 }
+  /// One record that needs so many bytes of pages.
+  init(packedByteCount: Int) { rawValue = UInt64(packedByteCount) << 32 | 1 }
 
   var recordCount: Int { Int(rawValue & 0xffff_ffff) }
   var byteCount: Int { Int(rawValue >> 32) }
@@ -39,10 +39,13 @@ struct SegmentCounters: ~Copyable {
   let count: Int
   private let counters: UnsafeMutablePointer<SegmentCounters>
   private let geometry: Geometry
+  /// Pages of a segment that records may take.
+  let payloadPageCount: Int
   private let indexedTombstones = Atomic<Int>(0)
 
   init(geometry: Geometry) {
     self.geometry = geometry
+    payloadPageCount = max(1, Int(geometry.framePageLimit(summaryPages: PageCount(1)).rawValue) - 1)
     count = Int(geometry.segmentCount)
     unsafe counters = .allocate(capacity: count)
     for index in 0..<count { unsafe (counters + index).initialize(to: SegmentCounters()) }
@@ -90,10 +93,14 @@ struct SegmentCounters: ~Copyable {
     if change != 0 { indexedTombstones.add(change, ordering: .relaxed) }
   }
 
+  private func liveCount(_ location: RecordLocation) -> LiveCount {
+    LiveCount(packedByteCount: location.packedByteCount(payloadPageCount: payloadPageCount))
+  }
+
   /// Counts a record that the index now names.
   func addLive(_ location: RecordLocation) {
     guard let segment = geometry.segment(containing: location.page) else { return }
-    let record = LiveCount(location).rawValue
+    let record = liveCount(location).rawValue
     with(segment) {
       if location.isTombstone {
         _ = $0.liveTombstones.wrappingAdd(record, ordering: .relaxed)
@@ -106,7 +113,7 @@ struct SegmentCounters: ~Copyable {
   /// Counts a record as dead; true when the segment has nothing live left of its kind.
   func removeLive(_ location: RecordLocation) -> Bool {
     guard let segment = geometry.segment(containing: location.page) else { return false }
-    let record = LiveCount(location)
+    let record = liveCount(location)
     return with(segment) {
       let before =
         location.isTombstone
