@@ -1,11 +1,11 @@
 // Where everything lies on the device, derived from three numbers: its byte count, the segment's
-// byte count and nothing else.
+// byte count, and where segment 0 begins, which stays when the store grows.
 //
 //   page 0            superblock copy 0
 //   page 8            superblock copy 1
-//   pages 9 …         segment table at the head: slot 0, slot 1
+//   pages 9 …         segment table at the head: page 0 in both slots, page 1 in both slots, …
 //   aligned           segment 0, segment 1, …
-//   … end − 10        segment table at the tail: slot 0, slot 1
+//   … end − 10        segment table at the tail, likewise
 //   end − 9           superblock copy 2
 //   end − 1           superblock copy 3
 
@@ -24,10 +24,15 @@ public struct Geometry: Hashable, Sendable {
   /// The logarithm of a segment's pages: finding a page's segment is on every path.
   @usableFromInline let segmentPageShift: UInt64
 
-  /// Lays a store out on a device.
+  /// How many times as large a store may grow at least: so much room its table has at the head.
+  public static let growthFactor: UInt64 = 8
+
+  /// Lays a store out on a device, with room to grow, or reads the layout of one.
   ///
   /// - Throws: `FormatError.malformed` when the numbers are out of range.
-  public init(deviceByteCount: UInt64, segmentByteCount: Int) throws(FormatError) {
+  public init(
+    deviceByteCount: UInt64, segmentByteCount: Int, firstSegmentPage: PageIndex? = nil
+  ) throws(FormatError) {
     guard deviceByteCount >= Limits.minimumDeviceByteCount,
       deviceByteCount / UInt64(Limits.pageByteCount) <= Limits.maximumPageCount
     else { throw .malformed("device byte count") }
@@ -40,10 +45,16 @@ public struct Geometry: Hashable, Sendable {
     let segmentPages = UInt64(segmentByteCount) / page
     let entries = UInt64(SegmentTablePage.entriesPerPage)
     // An upper bound of the table comes first, so that the layout needs no fixed point.
+    let spacing = UInt64(Geometry.superblockSpacing) + 1
     let tablePages = max(1, (devicePages / segmentPages + entries - 1) / entries)
-    let edge = UInt64(Geometry.superblockSpacing) + 1 + 2 * tablePages
+    let edge = spacing + 2 * tablePages
     let alignment = min(segmentPages, 256 as UInt64)
-    let first = (edge + alignment - 1) / alignment * alignment
+    let grownPages = devicePages * Geometry.growthFactor / segmentPages
+    let roomy = spacing + 2 * max(1, (grownPages + entries - 1) / entries)
+    let first = firstSegmentPage?.rawValue ?? (roomy + alignment - 1) / alignment * alignment
+    guard first >= edge, first % alignment == 0, first < devicePages else {
+      throw .malformed("first segment page")
+    }
     guard devicePages > first + edge else { throw .malformed("device too small") }
     let count = (devicePages - first - edge) / segmentPages
     guard count >= UInt64(Limits.minimumSegmentCount), count < UInt64(UInt32.max) else {
@@ -52,7 +63,7 @@ public struct Geometry: Hashable, Sendable {
     self.deviceByteCount = devicePages * page
     self.segmentByteCount = segmentByteCount
     segmentCount = UInt32(count)
-    firstSegmentPage = PageIndex(first)
+    self.firstSegmentPage = PageIndex(first)
     tablePageCount = PageCount(UInt32(tablePages))
     segmentPageShift = UInt64(segmentPages.trailingZeroBitCount)
   }
@@ -92,14 +103,15 @@ public struct Geometry: Hashable, Sendable {
   }
 
   /// Where a page of the segment table lies: copy 0 at the head, copy 1 at the tail, two slots
-  /// each, of which the newer valid one counts.
+  /// each, of which the newer valid one counts. The slots of a page are neighbours, so that a table
+  /// that grows leaves its pages where they are.
   public func tablePage(_ ordinal: Int, copy: Int, slot: Int) -> PageIndex {
     let table = UInt64(tablePageCount.rawValue)
     let start =
       copy == 0
       ? UInt64(Geometry.superblockSpacing) + 1
       : devicePageCount - 1 - UInt64(Geometry.superblockSpacing) - 2 * table
-    return PageIndex(start + UInt64(slot) * table + UInt64(ordinal))
+    return PageIndex(start + 2 * UInt64(ordinal) + UInt64(slot))
   }
 
   /// The first page of a segment: its header.

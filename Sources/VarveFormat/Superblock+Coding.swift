@@ -206,10 +206,9 @@ extension Superblock {
     let segmentByteCount: UInt32 = page.load(Field.segmentByteCount.byteOffset)
     let geometry = try Geometry(
       deviceByteCount: page.load(Field.deviceByteCount.byteOffset),
-      segmentByteCount: Int(segmentByteCount))
+      segmentByteCount: Int(segmentByteCount),
+      firstSegmentPage: PageIndex(page.load(Field.firstSegmentPage.byteOffset)))
     guard geometry.segmentCount == page.load(Field.segmentCount.byteOffset, as: UInt32.self),
-      geometry.firstSegmentPage.rawValue
-        == page.load(Field.firstSegmentPage.byteOffset, as: UInt64.self),
       geometry.tablePageCount.rawValue
         == page.load(Field.tablePageCount.byteOffset, as: UInt32.self)
     else { throw .malformed("geometry") }

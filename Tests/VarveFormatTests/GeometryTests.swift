@@ -27,12 +27,10 @@ import VarveFormat
     }
     let tablePages = Int(geometry.tablePageCount.rawValue)
     for copy in 0..<2 {
-      for slot in 0..<2 {
-        let first = geometry.tablePage(0, copy: copy, slot: slot).rawValue
-        let last = geometry.tablePage(tablePages - 1, copy: copy, slot: slot).rawValue
-        #expect(last - first + 1 == UInt64(tablePages))
-        ranges.append(first..<last + 1)
-      }
+      let first = geometry.tablePage(0, copy: copy, slot: 0).rawValue
+      let last = geometry.tablePage(tablePages - 1, copy: copy, slot: 1).rawValue
+      #expect(last - first + 1 == 2 * UInt64(tablePages))
+      ranges.append(first..<last + 1)
     }
     let last = SegmentIndex(geometry.segmentCount - 1)
     let pages = UInt64(geometry.segmentPageCount.rawValue)
@@ -46,6 +44,15 @@ import VarveFormat
     let again = try Geometry(
       deviceByteCount: geometry.deviceByteCount, segmentByteCount: segmentByteCount)
     #expect(again == geometry)
+    // A store that has grown keeps its segments, and its table still fits before them.
+    let grown = try Geometry(
+      deviceByteCount: geometry.deviceByteCount * Geometry.growthFactor,
+      segmentByteCount: segmentByteCount, firstSegmentPage: geometry.firstSegmentPage)
+    #expect(grown.firstPage(of: last) == geometry.firstPage(of: last))
+    #expect(grown.tablePage(0, copy: 0, slot: 1) == geometry.tablePage(0, copy: 0, slot: 1))
+    #expect(
+      grown.tablePage(Int(grown.tablePageCount.rawValue) - 1, copy: 0, slot: 1)
+        < grown.firstSegmentPage)
     try checkSegments(geometry)
   }
 

@@ -89,7 +89,8 @@ import VarveIO
     }
     try await explore(seed: seed, interval: 1500, prepare: prepare) { writer in
       for _ in 0..<400 {
-        let number = writer.random.below(4) == 0 ? writer.random.below(200) : writer.random.below(40)
+        let number =
+          writer.random.below(4) == 0 ? writer.random.below(200) : writer.random.below(40)
         try await writer.put(number, 3000, .buffered)
         if writer.random.once(in: 8) {
           try await writer.store.delete(

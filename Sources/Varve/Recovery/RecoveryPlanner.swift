@@ -43,7 +43,8 @@ struct RecoveryPlanner {
       let limit = UInt64(root.segmentCount) * UInt64(geometry.segmentPageCount.rawValue)
       pageCount += 1 + min(limit, root.pageCount + UInt64(FrameScanner.windowPageCount))
     }
-    for (segment, entry) in table.entries where entry.state != .free && entry.stream != .checkpoint {
+    for (segment, entry) in table.entries where entry.state != .free && entry.stream != .checkpoint
+    {
       pageCount += 1
       guard entry.hasSummary, let facts = await reader.facts(of: segment, entry: entry) else {
         plan.frameSegmentCount += 1
