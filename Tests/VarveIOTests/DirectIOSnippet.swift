@@ -39,22 +39,30 @@ func sumWithoutTasks(of path: String) throws -> Int {
   let pages = AlignedMemory(byteCount: 8 * 4096)
   var queue = try AIOQueue(requestCapacity: 8)
   var freePages = Array(0..<8)
+  var byteOffsets = [UInt64](repeating: 0, count: 8)
   var (next, sum) = (0 as UInt64, 0)
+  var failure: IOError?
   while next < file.byteCount || queue.preparedCount + queue.unreapedCount > 0 {
     while next < file.byteCount, queue.hasRoom, let page = freePages.popLast() {
       let memory = UnsafeMutableRawBufferPointer(start: pages.base + page * 4096, count: 4096)
       try queue.prepare(
         .read(file.descriptorNumber, into: memory, at: next), cookie: UInt64(page))
+      byteOffsets[page] = next
       next += 4096
     }
     _ = try queue.submit()
     _ = try queue.reap(minimumCount: 1, maximumCount: 8) { completion in
       let page = Int(completion.cookie)
+      freePages.append(page)
       if completion.result == 4096 {
         sum += Int(pages.base.load(fromByteOffset: page * 4096, as: UInt8.self))
+      } else {
+        failure = IOError(
+          operation: .read, byteOffset: byteOffsets[page], byteCount: 4096,
+          errorNumber: completion.errorNumber)
       }
-      freePages.append(page)
     }
   }
+  if let failure { throw failure }
   return sum
 }

@@ -75,6 +75,7 @@ extension LogAppender {
         $0.segment == plan.segment || plan.abandoned.contains($0.segment)
       }
       state.current = nil
+      // Every frame that is not written yet is submitted anew, and counted again then.
       state.unwrittenCommitCount = 0
       // The retired segment, where a part of it counts, is the last before the new ones.
       state.predecessor = plan.predecessor ?? state.finished.last
