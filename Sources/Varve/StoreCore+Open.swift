@@ -63,6 +63,7 @@ extension StoreCore {
     _ clockJump: ClockJump
   ) async throws(StoreError) -> Store {
     try options.validateClock()
+    try options.validateRate()
     var plan: MemoryPlan?
     let recovery = StoreRecovery(
       device: device,
@@ -96,7 +97,7 @@ extension StoreCore {
     let core = build(device, options, environment, recovered, plan, start, thread)
     logOutcome(recovered.report, options.logger)
     if recovered.report.outcome == .degraded { core.health.setDegraded() }
-    let reserve = Maintenance.reserve(segmentCount: core.geometry.segmentCount)
+    let reserve = SegmentLedger.reserve(segmentCount: core.geometry.segmentCount)
     if isReadOnly, core.statistics().freeSegmentCount <= reserve { core.health.setFull(true) }
     core.maintenance?.start()
     core.metrics?.start(core)
@@ -232,7 +233,7 @@ extension StoreCore {
       Maintenance(
         device: device, environment: environment, thread: thread, log: log, cache: cache,
         hashKey: HashKey(low: superblock.hashKeyLow, high: superblock.hashKeyHigh),
-        options: options, recovered: recovered, stepByteCount: plan.compactionByteLimit / 2,
+        options: options, recovered: recovered, compactionByteLimit: plan.compactionByteLimit,
         adjustMemory: {
           if options.cacheEnabled { StoreCore.adjustMemory(plan, index, cache) }
         })

@@ -83,7 +83,7 @@ final class StoreCore: Sendable {
     foundSequence = recovered.replay.lastSequence
     firstSequence = recovered.superblock.lastSequence
     publishedTable =
-      maintenance?.publishedTable
+      maintenance?.ledger.published
       ?? PublishedTable(recovered.table, order: recovered.replay.order)
     foundFreeSegmentCount = recovered.table.entries.count { $0.entry.state == .free }
   }
@@ -283,8 +283,8 @@ final class StoreCore: Sendable {
     result.relocatedRecordCount = counters.value(counters.relocatedRecords)
     result.relocationByteCount = counters.value(counters.relocationBytes)
     result.segmentCount = Int(geometry.segmentCount)
-    result.freeSegmentCount = maintenance?.freeSegmentCount ?? foundFreeSegmentCount
-    result.reservedSegmentCount = Maintenance.reserve(segmentCount: geometry.segmentCount)
+    result.freeSegmentCount = maintenance?.ledger.freeSegmentCount ?? foundFreeSegmentCount
+    result.reservedSegmentCount = SegmentLedger.reserve(segmentCount: geometry.segmentCount)
     result.indexByteCount = index.reservedByteCount
     result.cacheByteCount = cache.byteCount
     result.bufferByteCount = log.bufferByteCount

@@ -55,6 +55,12 @@ public struct StoreOptions: Sendable {
   /// The longest time that recovery after a crash should take, in seconds: the pace of checkpoints.
   /// A goal, not a promise; 0 writes a checkpoint whenever a quarter of the keys were written anew.
   public var recoveryTimeTargetSeconds: Double
+  /// How many bytes per second compaction may read and write, taken together; nil, the default,
+  /// sets no bound.
+  ///
+  /// The bound holds also where space is short: writers then wait for compaction, so one below
+  /// what they need makes them slower. At least 1 MiB per second.
+  public var compactionBytesPerSecond: Int?
   /// How far the wall clock may be ahead of the store's own when a store with expiries is opened,
   /// in seconds; beyond it the open needs `ClockJump.accept` for the wall clock to count. The
   /// default is four weeks, no more than any month: a store may stay closed that long, and a date
@@ -82,7 +88,8 @@ public struct StoreOptions: Sendable {
     engine: IOEngineChoice = .automatic, contextCount: Int? = nil,
     executorThreadCount: Int? = nil, cacheEnabled: Bool = true, compression: Bool = true,
     allowBufferedIO: Bool = false,
-    recoveryTimeTargetSeconds: Double = 1, clockJumpBoundSeconds: Double = 28 * 86_400,
+    recoveryTimeTargetSeconds: Double = 1, compactionBytesPerSecond: Int? = nil,
+    clockJumpBoundSeconds: Double = 28 * 86_400,
     logger: Logger = Logger(label: "varve"),
     metricsFactory: (any MetricsFactory)? = nil, statisticsSocketPath: String? = nil,
     recoveryProgress: (@Sendable (RecoveryProgress) -> Void)? = nil
@@ -99,6 +106,7 @@ public struct StoreOptions: Sendable {
     self.compression = compression
     self.allowBufferedIO = allowBufferedIO
     self.recoveryTimeTargetSeconds = recoveryTimeTargetSeconds
+    self.compactionBytesPerSecond = compactionBytesPerSecond
     self.clockJumpBoundSeconds = clockJumpBoundSeconds
     self.logger = logger
     self.metricsFactory = metricsFactory
@@ -124,6 +132,20 @@ public struct StoreOptions: Sendable {
     }
   }
 
+  /// The least bound of compaction: below it a step takes seconds.
+  static let minimumCompactionBytesPerSecond = 1 << 20
+
+  /// Refuses a bound that no step could keep.
+  func validateRate() throws(StoreError) {
+    guard let rate = compactionBytesPerSecond,
+      rate < StoreOptions.minimumCompactionBytesPerSecond
+    else { return }
+    throw StoreError(
+      .usage,
+      "compactionBytesPerSecond must be at least "
+        + "\(StoreOptions.minimumCompactionBytesPerSecond), or nil, and is \(rate)")
+  }
+
   /// One for every core, at most 16.
   static var defaultExecutorThreadCount: Int { min(16, DeviceOptions.coreCount) }
 
@@ -131,6 +153,7 @@ public struct StoreOptions: Sendable {
   func validate() throws(StoreError) {
     try validateSocketPath()
     try validateClock()
+    try validateRate()
     let bounds = 1...DeviceOptions.maximumContextCount
     for (name, count) in [
       ("contextCount", contextCount), ("executorThreadCount", executorThreadCount),

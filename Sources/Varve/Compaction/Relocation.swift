@@ -2,7 +2,7 @@ import VarveFormat
 import VarveIO
 
 /// A victim whose live records are being moved: which of its records have been looked at.
-struct Relocation {
+struct Relocation: Sendable {
   let victim: SegmentIndex
   let entry: SegmentEntry
   /// Where the records go.
@@ -10,7 +10,9 @@ struct Relocation {
   /// The share of a segment that it gives back.
   let yield: Double
   /// nil where the segment has no summary, or none that is whole: then `pending` has everything.
-  let facts: SummaryFacts?
+  var facts: SummaryFacts?
+  /// Whether what the segment holds has been looked up.
+  var hasBegun = false
   /// The next page of the summary to be read.
   var nextSummaryPage = 0
   /// Records that have not been looked at yet, from `position` on.
@@ -52,20 +54,8 @@ struct Relocation {
   }
 }
 
-/// Records of a victim that are being read while others are written.
-struct RelocationPrefetch {
-  let victim: SegmentIndex
-  let stream: StreamKind
-  let yield: Double
-  /// Pages of the victim that are done with them.
-  let pageCount: Int
-  /// Whether they are its last.
-  let isLast: Bool
-  let batch: Task<RelocationBatch, Never>
-}
-
 /// A record that has a copy elsewhere, which the index does not name yet.
-struct Move {
+struct Move: Sendable {
   var hash: KeyHash
   var old: RecordLocation
   var new: RecordLocation

@@ -3,8 +3,16 @@ import VarveIO
 
 /// Records of one victim on their way: read, verified and copied together.
 struct RelocationBatch: Sendable {
+  let victim: SegmentIndex
+  /// Where the records go.
+  let stream: StreamKind
+  /// The share of a segment that the victim gives back.
+  let yield: Double
+  /// Whether they are the last of the victim.
+  let isLast: Bool
+  /// Pages of the victim that are done with them.
+  private var pageCountDone: Int
   private let records: [SummaryEntry]
-  private let geometry: Geometry
   private let generation: Generation
   private var runs: [(run: PageRun, buffer: PageBuffer)] = []
   private var unreadable: Set<PageRun> = []
@@ -12,13 +20,20 @@ struct RelocationBatch: Sendable {
   /// The extent that was verified last.
   private var verified: (page: PageIndex, pageCount: Int)?
   /// What has been copied.
-  private(set) var moves: [Move] = []
+  private var moves: [Move] = []
   /// Whether a record could not be read or did not verify.
   private(set) var hasDamage = false
 
-  init(records: [SummaryEntry], geometry: Geometry, _ relocation: Relocation) {
+  init(
+    records: [SummaryEntry], geometry: Geometry, _ relocation: Relocation, pageCountDone: Int,
+    isLast: Bool
+  ) {
+    victim = relocation.victim
+    stream = relocation.stream
+    yield = relocation.yield
+    self.isLast = isLast
+    self.pageCountDone = pageCountDone
     self.records = records
-    self.geometry = geometry
     generation = relocation.entry.generation
     let end =
       geometry.firstPage(of: relocation.victim).rawValue
@@ -26,6 +41,18 @@ struct RelocationBatch: Sendable {
     runs = PageRun.covering(records, before: PageIndex(end)).map {
       ($0, PageBuffer(pageCount: $0.pageCount))
     }
+  }
+
+  /// What has been copied since it was last asked.
+  mutating func takeMoves() -> [Move] {
+    defer { moves = [] }
+    return moves
+  }
+
+  /// Pages of the victim that are done with them, for whoever asks first.
+  mutating func takePageCountDone() -> Int {
+    defer { pageCountDone = 0 }
+    return pageCountDone
   }
 
   /// Requests in flight at most.

@@ -16,7 +16,7 @@ struct RelocationOutput {
   /// their pages a flush has covered.
   private var finished: [(segment: FinishedSegment, flushedPageCount: Int)] = []
   /// Pages of the current segment that a flush has covered.
-  var flushedPageCount = 0
+  private(set) var flushedPageCount = 0
 
   init(stream: StreamKind) { self.stream = stream }
 
@@ -113,8 +113,9 @@ struct RelocationOutput {
     flushedPageCount = 0
   }
 
-  /// Everything in the segment that is being filled.
+  /// Everything in the segments that are not sealed.
   func forEachRecord(_ body: (SummaryEntry) -> Void) {
+    for item in finished { for record in item.segment.summary.entries { body(record) } }
     guard let summary = current?.summary else { return }
     for record in summary.entries { body(record) }
   }
@@ -124,9 +125,38 @@ struct RelocationOutput {
     return closed
   }
 
+  /// Where the closed frames end of each segment that has some behind what was flushed.
+  var unflushedEnds: [(segment: SegmentIndex, pageCount: Int)] {
+    var ends = finished.filter { $0.flushedPageCount < $0.segment.endPageCount.rawValue }
+      .map { (segment: $0.segment.segment, pageCount: Int($0.segment.endPageCount.rawValue)) }
+    if let current, current.nextPage > max(1, flushedPageCount) {
+      ends.append((current.segment, current.nextPage))
+    }
+    return ends
+  }
+
+  /// How far the segments that are not sealed have been flushed, where something of them has.
+  var flushedEnds: [(segment: SegmentIndex, pageCount: Int)] {
+    var ends = finished.map { (segment: $0.segment.segment, pageCount: $0.flushedPageCount) }
+    if let current { ends.append((current.segment, flushedPageCount)) }
+    return ends.filter { $0.pageCount > 0 }
+  }
+
+  /// Notes that a flush has covered the frames of a segment up to a page.
+  mutating func noteFlushed(_ segment: SegmentIndex, through pageCount: Int) {
+    if current?.segment == segment { flushedPageCount = max(flushedPageCount, pageCount) }
+    for position in finished.indices where finished[position].segment.segment == segment {
+      finished[position].flushedPageCount = max(finished[position].flushedPageCount, pageCount)
+    }
+  }
+
+  /// The segments that are full and flushed to their ends.
   mutating func takeFinished() -> [FinishedSegment] {
-    defer { finished = [] }
-    return finished.map(\.segment)
+    let isFlushed: ((segment: FinishedSegment, flushedPageCount: Int)) -> Bool = {
+      $0.flushedPageCount >= Int($0.segment.endPageCount.rawValue)
+    }
+    defer { finished.removeAll(where: isFlushed) }
+    return finished.filter(isFlushed).map(\.segment)
   }
 
   /// Gives up the segments that are not sealed, after a failed write, and says how many pages of

@@ -23,11 +23,15 @@ struct TombstoneSweep {
   /// The segment that is being looked at.
   var facts: SummaryFacts?
   var nextSummaryPage = 0
+  /// Whether what has expired is counted on the way, and the bytes in the segment so far.
+  let countsExpired: Bool
+  var expiredByteCount = 0
 
   init(
     candidates: [Candidate], shards: Range<Int>,
-    segments: [(segment: SegmentIndex, generation: Generation)]
+    segments: [(segment: SegmentIndex, generation: Generation)], countsExpired: Bool
   ) {
+    self.countsExpired = countsExpired
     self.candidates = candidates.sorted { $0.fingerprint < $1.fingerprint }
     self.shards = shards
     remaining = segments.reversed()

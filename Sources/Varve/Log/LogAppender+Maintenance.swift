@@ -15,6 +15,18 @@ extension LogAppender {
   var durableSequence: SequenceNumber { state.withLock { $0.durableSequence } }
   var activityCount: UInt64 { state.withLock { $0.activityCount } }
   var bufferByteCount: Int { state.withLock { $0.bufferByteCount } }
+  /// Whether nobody has written for a while.
+  var isIdle: Bool { state.withLock { $0.idleActivityCount == $0.activityCount } }
+
+  /// Notes that nobody has written for a while, unless somebody has; true if so.
+  func noteIdle(ifActivityCountIs count: UInt64) -> Bool {
+    state.withLock { state in
+      guard state.activityCount == count else { return false }
+      state.idleActivityCount = count
+      return true
+    }
+  }
+
   var hasQuietWork: Bool { state.withLock { $0.hasQuietWork } }
 
   func setSequenceCeiling(_ ceiling: SequenceNumber) {
@@ -77,16 +89,10 @@ extension LogAppender {
     state.withLock { $0.ingestCredit = credit }
   }
 
-  /// Lets puts fill so many more bytes of frames.
-  func addIngestCredit(_ byteCount: Int) {
-    state.withLock { state in
-      let limit = LogAppender.maximumIngestCredit
-      state.ingestCredit = min(limit, (state.ingestCredit ?? limit) + byteCount)
-    }
+  /// Lets puts fill so many more bytes of frames, `limit` at most.
+  func addIngestCredit(_ byteCount: Int, upTo limit: Int) {
+    state.withLock { $0.ingestCredit = min(limit, ($0.ingestCredit ?? limit) + byteCount) }
   }
-
-  /// Bytes of frames that puts may be ahead of compaction: a few milliseconds' worth.
-  static let maximumIngestCredit = 4 << 20
 
   /// Lets writers try again, where that can bring them further: without a segment they would only
   /// wake the maintenance task, which woke them.

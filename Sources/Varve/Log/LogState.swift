@@ -76,6 +76,8 @@ struct LogState {
   var maintenanceWaiter: (identifier: UInt64, waiter: WriteWaiter)?
   /// Changes with every append: tells an idle log.
   var activityCount: UInt64 = 0
+  /// The count at which nobody had written for a while.
+  var idleActivityCount: UInt64?
   /// Records and bytes since the last checkpoint.
   var recordCountSinceCheckpoint = 0
 

@@ -45,13 +45,13 @@ extension Maintenance {
       entryCount: index.entryCount, segmentCount: Int(geometry.segmentCount))
     let perSegment = Int(geometry.segmentPageCount.rawValue) - 1
     let needed = (pages + perSegment - 1) / perSegment
-    guard freeSegments.count > reserve + needed else { return nil }
+    guard ledger.headroom > needed else { return nil }
     var free: [SegmentIndex] = []
-    while free.count < needed, let segment = takeFreeSegment() { free.append(segment) }
+    while free.count < needed, let segment = ledger.takeFree() { free.append(segment) }
     unpublishedCheckpoint = free
     defer { unpublishedCheckpoint = [] }
-    let taken = try await openSegments(free, stream: .checkpoint, predecessor: .none)
-    var generations = table.entries.map { item in
+    let taken = try await ledger.open(free, stream: .checkpoint)
+    var generations = ledger.table.entries.map { item in
       // What compaction is filling is replayed from its beginning.
       let isFilling = item.entry.state == .open && item.entry.stream.isRelocation
       return item.entry.state == .free || isFilling
@@ -67,7 +67,7 @@ extension Maintenance {
         index: index, generations: generations,
         meanwhile: { () throws(IOError) in
           try await self.supplyLog()
-          return self.freeSegments.count > self.reserve
+          return self.ledger.headroom > 0
         })
     {
       return writer
@@ -96,18 +96,18 @@ extension Maintenance {
     }
     var changes: [(SegmentIndex, SegmentEntry)] = []
     for segment in writer.segments {
-      var entry = table[segment.segment]
+      var entry = ledger[segment.segment]
       entry.state = .sealed
       entry.endPageCount = superblock.geometry.segmentPageCount
       changes.append((segment.segment, entry))
     }
-    try await updateTable(changes)
+    try await ledger.update(changes)
     counters.add(counters.checkpointBytes, writer.pagesWritten * Limits.pageByteCount)
     superblock.checkpoint = writer.reference
     try await writeSuperblock()
     let current = Set(writer.segments.map(\.segment))
-    try await freeAll(
-      table.entries.filter {
+    try await turnOver(
+      freed: ledger.table.entries.filter {
         $0.entry.stream == .checkpoint && $0.entry.state != .free && !current.contains($0.segment)
       }.map(\.segment))
     health.report(.checkpointCompleted(entryCount: writer.entryCount))
@@ -117,7 +117,7 @@ extension Maintenance {
   /// Frees the segments of a checkpoint that will never count, and lets the log have them.
   private func giveUp(_ writer: CheckpointWriter) async throws(IOError) {
     unpublishedCheckpoint = []
-    try await freeAll(writer.segments.map(\.segment))
+    try await turnOver(freed: writer.segments.map(\.segment))
     try await provideSegments()
   }
 
@@ -128,8 +128,8 @@ extension Maintenance {
   func dropCheckpoint() async throws(IOError) {
     superblock.checkpoint = nil
     try await writeSuperblock()
-    try await freeAll(
-      table.entries.filter {
+    try await turnOver(
+      freed: ledger.table.entries.filter {
         $0.entry.stream == .checkpoint && $0.entry.state != .free
           && !unpublishedCheckpoint.contains($0.segment)
       }.map(\.segment))
@@ -145,8 +145,7 @@ extension Maintenance {
         _ = log.close()
         return error
       }
-      await dropRelocation()
-      try await finishOutputs()
+      try await compactor.finish()
       try await sealFinishedSegments()
       try await freeDeadSegments()
       if log.recordCountSinceCheckpoint > Maintenance.checkpointAtCloseRecordCount {
@@ -187,6 +186,6 @@ extension Maintenance {
   private func releaseUnusedSegments(_ end: LogEnd) async throws(IOError) {
     var unused = log.takeReady().map(\.segment)
     if let segment = end.segment, end.lastFramePage == 0 { unused.append(segment) }
-    try await freeAll(unused)
+    try await turnOver(freed: unused)
   }
 }

@@ -12,8 +12,8 @@ extension Maintenance {
       checksum: Checksum(uuid: superblock.uuid))
   }
 
-  /// Seals what the log has finished, all of it together: a busy log finishes segments faster than
-  /// one after the other could be flushed.
+  /// Seals what the log and compaction have finished, all of it together: a busy store finishes
+  /// segments faster than one after the other could be flushed.
   ///
   /// DURABILITY: flush of all frames, then the summaries, then their flush, then the table: the
   /// table never calls a segment sealed whose frames a crash could still lose.
@@ -27,12 +27,13 @@ extension Maintenance {
       guard finished.last?.segment == last.segment,
         finished.last?.lastFrameIdentifier == last.lastFrameIdentifier
       else { return }
-      try await seal(Array(finished))
+      try await seal(Array(finished) + compactor.takeFinished())
       log.dropFirstFinished(finished.count)
     }
+    try await seal(compactor.takeFinished())
   }
 
-  /// Seals segments whose frames have been flushed.
+  /// Seals segments whose frames have been flushed; what has died meanwhile is freed along.
   func seal(_ finished: [FinishedSegment]) async throws(IOError) {
     guard !finished.isEmpty else { return }
     var changes: [(SegmentIndex, SegmentEntry)] = []
@@ -41,13 +42,20 @@ extension Maintenance {
       changes.append((segment.segment, await sealedEntry(of: segment)))
     }
     if let error = await device.flush() { throw error }
-    try await updateTable(changes)
-    turnoverCount += finished.count
+    try await turnOver(sealed: changes, freed: log.takeDeadSegmentsFlag() ? ledger.dead : [])
+  }
+
+  /// Changes the table, and tells those who kept something of what is freed.
+  func turnOver(
+    sealed: [(SegmentIndex, SegmentEntry)] = [], freed dead: [SegmentIndex]
+  ) async throws(IOError) {
+    try await ledger.turnOver(sealed: sealed, freed: dead, flushed: compactor.flushedOutputs)
+    if !dead.isEmpty { compactor.forget(dead) }
   }
 
   /// Writes the summary of a finished segment and returns what the table will say of it.
   private func sealedEntry(of finished: FinishedSegment) async -> SegmentEntry {
-    var entry = table[finished.segment]
+    var entry = ledger[finished.segment]
     entry.state = .sealed
     entry.endPageCount = finished.endPageCount
     entry.fill =
@@ -72,45 +80,7 @@ extension Maintenance {
   /// a crash could bring back to life is given up. The table says "free" durably before the
   /// segment can be put to use again.
   func freeDeadSegments() async throws(IOError) {
-    while log.takeDeadSegmentsFlag() {
-      try await freeAll(
-        (userOrder + relocationSegments).filter { segment in
-          table[segment].state == .sealed && isEmpty(segment)
-            && segments.liveTombstoneCount(of: segment) == 0
-        })
-    }
-  }
-
-  private func isEmpty(_ segment: SegmentIndex) -> Bool {
-    segments.liveRecordCount(of: segment) == 0 && !segments.isPinned(segment)
-  }
-
-  func freeAll(_ dead: [SegmentIndex]) async throws(IOError) {
-    guard !dead.isEmpty else { return }
-    var changes = dead.map { segment in
-      (segment, SegmentEntry(state: .free, generation: table[segment].generation))
-    }
-    // DURABILITY: from here on copies are all that is left of what lay there. The same write says
-    // how far their open segments have been flushed, so that a loss in them is never taken for the
-    // end of a compaction that a crash interrupted.
-    for output in outputs {
-      guard let current = output.current, output.flushedPageCount > 0 else { continue }
-      var entry = table[current.segment]
-      entry.endPageCount = PageCount(UInt32(output.flushedPageCount))
-      changes.append((current.segment, entry))
-    }
-    try await updateTable(changes)
-    let freed = Set(dead)
-    userOrder.removeAll { freed.contains($0) }
-    relocationSegments.removeAll { freed.contains($0) }
-    unmovable.subtract(freed)
-    for segment in dead { beginSequences[segment] = nil }
-    // Oldest last to be reused: wear is spread, and leftovers stay readable for inspection.
-    freeSegments.insert(contentsOf: dead.reversed(), at: 0)
-    publishFreeCount()
-    counters.add(counters.freedSegments, dead.count)
-    turnoverCount += dead.count
-    isCompactionStuck = false
+    while log.takeDeadSegmentsFlag() { try await turnOver(freed: ledger.dead) }
   }
 
   /// Waits until a frame is durable, nil for all that was appended, rewriting what fails meanwhile.
@@ -136,39 +106,34 @@ extension Maintenance {
     // that is still there without the frame whose write failed, and is dropped. A segment whose
     // predecessor is free would count.
     for segment in plan.abandoned.reversed() {
-      try await updateTable([
-        (segment, SegmentEntry(state: .free, generation: table[segment].generation))
+      try await ledger.update([
+        (segment, SegmentEntry(state: .free, generation: ledger[segment].generation))
       ])
     }
     // DURABILITY: the end of the retired range is durable before its records are written anew.
     if plan.endPageCount.rawValue > 0 {
-      var entry = table[plan.segment]
+      var entry = ledger[plan.segment]
       entry.state = .sealed
       entry.hasSummary = false
       entry.endPageCount = plan.endPageCount
-      try await updateTable([(plan.segment, entry)])
+      try await ledger.update([(plan.segment, entry)])
     }
-    userOrder.removeAll { plan.abandoned.contains($0) }
+    ledger.forget(plan.abandoned)
     var targets = log.takeReady()
     let pagesPerSegment = max(
       1, Int(superblock.geometry.framePageLimit(summaryPages: PageCount(1)).rawValue) / 2)
-    while targets.count < 1 + plan.pageCount / pagesPerSegment, let free = takeFreeSegment() {
-      let generation = try await openSegment(
-        free, stream: .user, predecessor: userOrder.last ?? .none)
-      userOrder.append(free)
-      targets.append(
-        PreparedSegment(segment: free, generation: generation, isReserve: false))
+    while targets.count < 1 + plan.pageCount / pagesPerSegment, let free = ledger.takeFree() {
+      targets += try await ledger.open([free], stream: .user)
     }
     rewriteCount += 1
     guard rewriteCount <= Maintenance.maximumRewriteCount else {
       return log.poison("writes failed in \(rewriteCount) places, one after the other")
     }
     let unused = log.moveFrames(plan, hashKey: hashKey, into: targets)
-    freeSegments.insert(contentsOf: plan.abandoned, at: 0)
-    publishFreeCount()
+    ledger.putBack(plan.abandoned)
     health.report(.segmentRetired(segment: Int(plan.segment.rawValue)))
     if let unused {
-      try await freeAll(unused.map(\.segment))
+      try await turnOver(freed: unused.map(\.segment))
     } else {
       health.logger.critical("records whose write failed found no place")
     }

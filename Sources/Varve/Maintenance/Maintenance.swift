@@ -45,65 +45,33 @@ final class Maintenance: @unchecked Sendable {
   let signal: Signal
   let options: StoreOptions
   let hashKey: HashKey
-  let cache: RecordCache
   let adjustMemory: @Sendable () -> Void
-  /// Bytes of records that a step of compaction moves, and as many again that it reads.
-  let stepByteCount: Int
   let thread: WorkerThread
 
   var superblock: Superblock
-  var table: SegmentTable
-  /// Segments that may be put to use, the next one last.
-  var freeSegments: [SegmentIndex] = []
+  let ledger: SegmentLedger
+  let compactor: Compactor
+  let sweeper: Sweeper
   /// Segments of a checkpoint that is being written and does not count yet.
   var unpublishedCheckpoint: [SegmentIndex] = []
-  /// Segments of the user stream in the order of the log, free ones excluded.
-  var userOrder: [SegmentIndex]
-  /// Segments of relocated records, free ones excluded.
-  var relocationSegments: [SegmentIndex]
-  /// What compaction fills, a segment for each stream.
-  var outputs: [RelocationOutput]
-  /// What compaction is at.
-  var relocation: Relocation?
-  /// What is being read for the next step of compaction.
-  var prefetch: RelocationPrefetch?
-  /// Victims of which not everything has been moved.
-  var busyVictims: Set<SegmentIndex> = []
-  /// Segments that cannot be compacted, because something in them is damaged.
-  var unmovable: Set<SegmentIndex> = []
-  /// The sequence number at which each segment was begun, as far as known: its age.
-  var beginSequences: [SegmentIndex: SequenceNumber]
   /// Segments of relocated records that a crash left unsealed.
   private var unsealed: [FinishedSegment]
-  /// The sweep for tombstones that is under way.
-  var sweepInProgress: TombstoneSweep?
-  /// The index shard with which the sweep goes on; 0 where a new one begins.
-  var nextSweepShard = 0
-  /// Segments sealed and freed since the store was opened, and how many they were when the last
-  /// sweep began; nil makes one due.
-  var turnoverCount = 0
-  var turnoverAtSweep: Int?
-  /// Whether compaction had no segment to go on with: it waits until one is freed.
-  var isCompactionStuck = false
-  /// Bytes of segments that compaction has won since the log was last told.
-  var wonByteCount = 0
-  /// Writes of compaction that failed.
-  var compactionFailureCount = 0
+  /// Who waits until nothing is worth moving.
+  var compactionRequest: CompactionRequest?
   /// Rewrites since the store was opened: a device that fails everywhere is given up.
   var rewriteCount = 0
   /// What others ask for; nil once the task has ended.
   private let commands = Mutex<[MaintenanceCommand]?>([])
-  private let freeCount = Atomic<Int>(0)
-  /// The table for everybody else.
-  let publishedTable: PublishedTable
   private let task = Mutex<Task<Void, Never>?>(nil)
-  /// The task that looks after an idle log.
+  private let isWatchingIdleness = SharedFlag()
+  /// The task that looks after a log that may go idle.
   private var timer: Task<Void, Never>?
 
   init(
     device: any BlockDevice, environment: StoreEnvironment, thread: WorkerThread,
     log: LogAppender, cache: RecordCache, hashKey: HashKey, options: StoreOptions,
-    recovered: RecoveredStore, stepByteCount: Int, adjustMemory: @escaping @Sendable () -> Void
+    recovered: RecoveredStore, compactionByteLimit: Int,
+    adjustMemory: @escaping @Sendable () -> Void
   ) {
     self.device = device
     self.environment = environment
@@ -117,42 +85,20 @@ final class Maintenance: @unchecked Sendable {
     signal = log.maintenance
     self.options = options
     self.hashKey = hashKey
-    self.cache = cache
     self.adjustMemory = adjustMemory
-    self.stepByteCount = stepByteCount
     superblock = recovered.superblock
-    table = recovered.table
-    userOrder = recovered.replay.order
-    relocationSegments = recovered.relocatedSegments
-    beginSequences = recovered.beginSequences
+    ledger = SegmentLedger(device: device, log: log, recovered: recovered)
     unsealed = recovered.relocated.openScans.map(FinishedSegment.init)
-    let streamCount = Maintenance.streamCount(segmentCount: superblock.geometry.segmentCount)
-    outputs = StreamKind.relocations.prefix(streamCount).map(RelocationOutput.init)
-    publishedTable = PublishedTable(table, order: userOrder)
-    freeSegments = table.entries.filter { $0.entry.state == .free }.map(\.segment).reversed()
-    publishFreeCount()
+    compactor = Compactor(
+      environment: environment, log: log, ledger: ledger, cache: cache, hashKey: hashKey,
+      openEpoch: UInt32(truncatingIfNeeded: superblock.openCount), thread: thread,
+      memoryByteLimit: compactionByteLimit,
+      bytesPerSecond: options.compactionBytesPerSecond)
+    sweeper = Sweeper(log: log, ledger: ledger, compactor: compactor)
   }
 
   /// Sequence numbers reserved at a time.
   static let sequenceRange: UInt64 = 1 << 20
-
-  /// Segments that puts may not take: room for tombstones, and for what a failed write moves.
-  static func reserve(segmentCount: UInt32) -> Int { max(4, min(8, Int(segmentCount / 64))) }
-
-  /// Age classes of relocated records: each keeps a segment open, so few segments have few.
-  static func streamCount(segmentCount: UInt32) -> Int {
-    segmentCount < 128 ? 2 : segmentCount < 512 ? 3 : 4
-  }
-
-  /// More places than these do not fail on a device that is worth writing to.
-  var isCompactionGivenUp: Bool { compactionFailureCount > Maintenance.maximumRewriteCount }
-
-  var reserve: Int { Maintenance.reserve(segmentCount: superblock.geometry.segmentCount) }
-
-  /// Segments that hold nothing, for statistics.
-  var freeSegmentCount: Int { freeCount.load(ordering: .relaxed) }
-
-  func publishFreeCount() { freeCount.store(freeSegments.count, ordering: .relaxed) }
 
   func send(_ command: MaintenanceCommand) {
     let isTaken = commands.withLock { commands in
@@ -201,8 +147,9 @@ final class Maintenance: @unchecked Sendable {
       while !due.isEmpty {
         switch due.removeFirst() {
         case .checkpoint(let waiter): waiter.resume(await writeCheckpoint())
-        case .compact(let waiter): waiter.resume(await compactAll())
+        case .compact(let waiter): await beginCompaction(waiter)
         case .close(let waiter):
+          endRequest(.closedStore)
           let error = await closeStore()
           await end(due)
           return waiter.resume(error)
@@ -215,7 +162,8 @@ final class Maintenance: @unchecked Sendable {
   private func end(_ rest: [MaintenanceCommand]) async {
     clock.stopRecording(log.isPoisoned ? .poisonedStore : .closedStore)
     await timer?.value
-    await dropRelocation()
+    await compactor.stop()
+    endRequest(log.isPoisoned ? .poisonedStore : .closedStore)
     let late = commands.withLock { commands in
       defer { commands = nil }
       return commands ?? []
@@ -231,7 +179,7 @@ final class Maintenance: @unchecked Sendable {
       try await supplyLog()
       try await sealUnsealed()
       // What a full store has deleted or overwritten is dead only once that is durable.
-      if freeSegments.count <= reserve, log.hasPendingDeaths {
+      if ledger.headroom <= 0, log.hasPendingDeaths {
         _ = try await settle(through: nil)
       }
       try await freeDeadSegments()
@@ -239,18 +187,20 @@ final class Maintenance: @unchecked Sendable {
       if isCheckpointDue, let error = await writeCheckpoint() {
         health.logger.warning("a checkpoint was not written", metadata: ["error": "\(error)"])
       }
-      if try await compact() { signal.raise() }
-      if await sweep() { signal.raise() }
-      pace()
+      try await reclaim()
     } catch {
       log.poison("metadata could not be written: \(error)")
     }
-    if log.isPoisoned { clock.stopRecording(.poisonedStore) }
+    if log.isPoisoned {
+      clock.stopRecording(.poisonedStore)
+      endRequest(.poisonedStore)
+    }
     adjustMemory()
     // The order has followed the last change of the table.
-    publishedTable.publish(order: userOrder)
+    ledger.published.publish(order: ledger.userOrder)
     log.resumeSpaceWaiters()
     armTimer()
+    watchForIdleness()
   }
 
   /// What writers wait for, so what takes long calls this in between.
@@ -288,17 +238,8 @@ final class Maintenance: @unchecked Sendable {
     log.setSequenceCeiling(superblock.sequenceCeiling)
   }
 
-  /// Refuses to touch the metadata of a poisoned store.
-  ///
-  /// DURABILITY: no flush reaches the device any more. A second write of the table would go over
-  /// the slot that is durable, while the first has never become so.
-  private func requireFlushes() throws(IOError) {
-    guard log.isPoisoned else { return }
-    throw IOError(operation: .flush, byteOffset: 0, byteCount: 0, errorNumber: EIO)
-  }
-
   func writeSuperblock() async throws(IOError) {
-    try requireFlushes()
+    try ledger.requireFlushes()
     superblock.version += 1
     clock.stamp(&superblock)
     try await SuperblockStore.write(superblock, on: device)
@@ -306,86 +247,31 @@ final class Maintenance: @unchecked Sendable {
     counters.add(counters.metadataBytes, Superblock.copyCount * Limits.pageByteCount)
   }
 
-  func updateTable(_ changes: [(SegmentIndex, SegmentEntry)]) async throws(IOError) {
-    guard !changes.isEmpty else { return }
-    try requireFlushes()
-    let byteCount = try await table.update(changes, on: device)
-    publishedTable.publish(table, order: userOrder, log)
-    counters.add(counters.metadataBytes, byteCount)
-  }
-
-  /// Takes a segment that nobody reads out of the free list.
-  func takeFreeSegment() -> SegmentIndex? {
-    defer { publishFreeCount() }
-    // A segment whose generations are used up (after 2^32 uses) is left alone.
-    let position = freeSegments.lastIndex {
-      !segments.isPinned($0) && table[$0].generation.rawValue < Limits.maximumGeneration
-    }
-    guard let position else { return nil }
-    return freeSegments.remove(at: position)
-  }
-
-  /// Opens a free segment in the table under a new generation.
-  ///
-  /// DURABILITY: the generation is durable before a frame carries it, so that it is never used
-  /// twice and leftovers of an earlier use never pass for frames.
-  func openSegment(
-    _ segment: SegmentIndex, stream: StreamKind, predecessor: SegmentIndex
-  ) async throws(IOError) -> Generation {
-    try await openSegments([segment], stream: stream, predecessor: predecessor)[0].generation
-  }
-
-  /// Opens free segments, each the successor of the one before.
-  func openSegments(
-    _ free: [SegmentIndex], stream: StreamKind, predecessor: SegmentIndex
-  ) async throws(IOError) -> [PreparedSegment] {
-    var predecessor = predecessor
-    var changes: [(SegmentIndex, SegmentEntry)] = []
-    for segment in free {
-      let generation = Generation(table[segment].generation.rawValue + 1)
-      let entry = SegmentEntry(
-        state: .open, stream: stream, generation: generation, predecessor: predecessor)
-      changes.append((segment, entry))
-      predecessor = segment
-    }
-    try await updateTable(changes)
-    return changes.map { segment, entry in
-      segments.setGeneration(entry.generation, of: segment)
-      return PreparedSegment(segment: segment, generation: entry.generation, isReserve: false)
-    }
-  }
-
   /// Keeps segments ready for the log: one where free ones are few, or several, so that one flush
   /// makes them all durable and a writer hardly ever waits for it.
   func provideSegments() async throws(IOError) {
-    if freeSegments.count <= reserve, superblock.checkpoint != nil, !log.hasSegmentForPuts {
+    if ledger.headroom <= 0, superblock.checkpoint != nil, !log.hasSegmentForPuts {
       try await dropCheckpoint()
     }
     // A checkpoint that is being written is given up before the reserve is touched.
-    guard unpublishedCheckpoint.isEmpty || freeSegments.count > reserve else { return }
-    let hasRoomForPuts = freeSegments.count > reserve
-    let limit = max(1, min(4, (freeSegments.count - reserve) / 16))
+    guard unpublishedCheckpoint.isEmpty || ledger.headroom > 0 else { return }
+    let hasRoomForPuts = ledger.headroom > 0
+    let limit = max(ledger.headroom > 2 ? 2 : 1, min(4, ledger.headroom / 16))
     let wantedCount = log.wantedSegmentCount(upTo: limit)
     var taken: [SegmentIndex] = []
     // Two stay back: for records whose write fails, and for what compaction moves.
-    while taken.count < wantedCount, freeSegments.count > 2, let segment = takeFreeSegment() {
+    while taken.count < wantedCount, ledger.free.count > 2, let segment = ledger.takeFree() {
       taken.append(segment)
     }
     if !taken.isEmpty {
-      let opened = try await openSegments(
-        taken, stream: .user, predecessor: userOrder.last ?? .none)
-      userOrder += taken
-      for segment in taken { beginSequences[segment] = log.lastSequence }
-      log.provide(
-        opened.map {
-          PreparedSegment(
-            segment: $0.segment, generation: $0.generation, isReserve: !hasRoomForPuts)
-        })
+      var opened = try await ledger.open(taken, stream: .user)
+      for position in opened.indices { opened[position].isReserve = !hasRoomForPuts }
+      log.provide(opened)
     }
-    let hasRoom = freeSegments.count >= reserve
+    let hasRoom = ledger.headroom >= 0
     let isFull = log.noteSpace(
-      hasRoomForPuts: hasRoom, isExhausted: freeSegments.count <= 2,
-      isReclaiming: !hasRoom && (canReclaim || sweepInProgress != nil || isSweepDue))
+      hasRoomForPuts: hasRoom, isExhausted: ledger.free.count <= 2,
+      isReclaiming: !hasRoom && canReclaim)
     health.setFull(isFull)
   }
 
@@ -404,6 +290,25 @@ final class Maintenance: @unchecked Sendable {
       if log.hasQuietWork { signal.raise() }
     }
   }
+
+  /// Learns when nobody has written for a while, so that space is put together then.
+  ///
+  /// Nobody waits for that task, and it keeps nothing alive: a store that is closed meanwhile
+  /// leaves it nothing to wake.
+  private func watchForIdleness() {
+    guard !log.isIdle, !isWatchingIdleness.exchange(true) else { return }
+    Task { [weak log, signal, environment, isWatchingIdleness] in
+      while let count = log?.activityCount {
+        await environment.sleep(Maintenance.idleNanoseconds)
+        if log?.noteIdle(ifActivityCountIs: count) ?? true { break }
+      }
+      _ = isWatchingIdleness.exchange(false)
+      signal.raise()
+    }
+  }
+
+  /// How long nobody has to write before half-empty segments are put together.
+  static let idleNanoseconds: UInt64 = 1_000_000_000
 
   /// More places than these do not fail on a device that is worth writing to.
   static let maximumRewriteCount = 16

@@ -42,6 +42,7 @@ struct SegmentCounters: ~Copyable {
   /// Pages of a segment that records may take.
   let payloadPageCount: Int
   private let indexedTombstones = Atomic<Int>(0)
+  private let indexedExpiries = Atomic<Int>(0)
 
   init(geometry: Geometry) {
     self.geometry = geometry
@@ -87,10 +88,15 @@ struct SegmentCounters: ~Copyable {
   /// Tombstones that the index names.
   var indexedTombstoneCount: Int { indexedTombstones.load(ordering: .relaxed) }
 
+  /// Records with an expiry that the index names.
+  var indexedExpiryCount: Int { indexedExpiries.load(ordering: .relaxed) }
+
   /// Counts a change of what the index names.
   func noteIndexed(_ new: RecordLocation, insteadOf old: RecordLocation) {
     let change = (new.isTombstone ? 1 : 0) - (old.isTombstone ? 1 : 0)
     if change != 0 { indexedTombstones.add(change, ordering: .relaxed) }
+    let expiries = (new.hasExpiry ? 1 : 0) - (old.hasExpiry ? 1 : 0)
+    if expiries != 0 { indexedExpiries.add(expiries, ordering: .relaxed) }
   }
 
   private func liveCount(_ location: RecordLocation) -> LiveCount {

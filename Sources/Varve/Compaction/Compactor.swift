@@ -1,0 +1,193 @@
+// Compaction: a victim's live records move to a segment of another stream, and the victim is freed
+// by the code that frees every segment in which nothing is live. Records go in steps of a few
+// megabytes, several steps at once, each at a stage of its own:
+//
+//   choose  the segment that is worth most                        (VictimPolicy)
+//   look    which of its records the index still names            (its summary, RelocationRead)
+//   read    their pages, and verify every checksum                (RelocationRead, RelocationBatch)
+//   copy    into frames of the stream's open segment              (RelocationOutput)
+//   write   the frames, then flush                                (RelocationWrite)
+//   swing   the index entries that have not changed meanwhile     (Compactor+Write)
+//
+// Reading and writing are tasks of their own; all else is done by the maintenance task in between
+// its other work, in moments, so the log is looked after at all times.
+//
+// DURABILITY: only sealed segments are victims, and all frames of those had been flushed, so nothing
+// above the durable watermark is ever copied. The copies are flushed before the index names them;
+// a record that is replaced in between keeps its new place, because the entry is compared; the
+// victim is freed, durably, only once its exact count of live records is zero, which it is not
+// while a record in it was superseded by one that a crash could still lose. Steps are completed in
+// the order in which they were copied, so what counts of an output is always a prefix of it.
+
+import Logging
+import VarveFormat
+import VarveIO
+
+/// Moves live records together. Belongs to the maintenance task.
+///
+/// SAFETY: touched by the maintenance task alone; what it starts reports through locked results.
+final class Compactor: @unchecked Sendable {
+  let device: any BlockDevice
+  let log: LogAppender
+  let ledger: SegmentLedger
+  let cache: RecordCache
+  let hashKey: HashKey
+  let thread: WorkerThread
+  /// Bytes of records that a step moves, and about as many again that it reads.
+  let stepByteCount: Int
+
+  /// What compaction fills, a segment for each stream.
+  var outputs: [RelocationOutput]
+  /// The victim that is being read.
+  var victim: Relocation?
+  /// Steps that are being read or have been, in order.
+  var reads: [RelocationRead] = []
+  /// A step of which the rest waits for a free segment.
+  var unplaced: RelocationBatch?
+  /// Steps that are being written or have been, in order.
+  var writes: [RelocationWrite] = []
+  /// Victims of which not everything has been moved.
+  var busyVictims: Set<SegmentIndex> = []
+  /// Segments that cannot be compacted, because something in them is damaged.
+  var unmovable: Set<SegmentIndex> = []
+  /// Bytes of segments whose records have expired, as the last look found them.
+  var expiredByteCounts: [SegmentIndex: Int] = [:]
+  /// Whether there was no segment to go on with: it waits until one is freed.
+  var isStuck = false
+  /// Bytes of segments that have been won since the log was last told.
+  var wonByteCount = 0
+  /// Victims chosen since the store was opened.
+  var victimCount = 0
+  /// Writes that failed.
+  var failureCount = 0
+  let openEpoch: UInt32
+  let rateLimit: RateLimit?
+
+  init(
+    environment: StoreEnvironment, log: LogAppender, ledger: SegmentLedger, cache: RecordCache,
+    hashKey: HashKey, openEpoch: UInt32, thread: WorkerThread, memoryByteLimit: Int,
+    bytesPerSecond: Int?
+  ) {
+    device = log.device
+    self.openEpoch = openEpoch
+    self.log = log
+    self.ledger = ledger
+    self.cache = cache
+    self.hashKey = hashKey
+    self.thread = thread
+    stepByteCount = memoryByteLimit / (Compactor.readCount + Compactor.writeCount)
+    rateLimit = bytesPerSecond.map { RateLimit(bytesPerSecond: $0, environment: environment) }
+    let count = Compactor.streamCount(segmentCount: log.geometry.segmentCount)
+    outputs = StreamKind.relocations.prefix(count).map(RelocationOutput.init)
+  }
+
+  /// Steps that have been read or are being read, and steps that are being written, at most.
+  static let readCount = 2
+  static let writeCount = 2
+
+  /// Age classes of relocated records: each keeps a segment open, so few segments have few.
+  static func streamCount(segmentCount: UInt32) -> Int {
+    segmentCount < 128 ? 2 : segmentCount < 512 ? 3 : 4
+  }
+
+  var geometry: Geometry { log.geometry }
+
+  /// More places than these do not fail on a device that is worth writing to.
+  var isGivenUp: Bool { failureCount > Maintenance.maximumRewriteCount }
+
+  /// Whether nothing is being moved.
+  var isIdle: Bool { victim == nil && reads.isEmpty && unplaced == nil && writes.isEmpty }
+
+  /// Does what can be done without waiting for the device.
+  ///
+  /// `minimumYield` is the least share of a segment that a new victim must give back; with nil none
+  /// is chosen, and what has begun is completed.
+  func advance(minimumYield: Double?) async throws(IOError) {
+    guard !isGivenUp, !log.isPoisoned else { return }
+    while let result = writes.first?.step.value {
+      try await complete(writes.removeFirst(), result)
+    }
+    readOn(minimumYield)
+    while !isStuck, writes.count < Compactor.writeCount, let batch = takeStep() {
+      try await place(batch)
+    }
+    readOn(minimumYield)
+  }
+
+  /// The next step that can be copied, if there is one.
+  private func takeStep() -> RelocationBatch? {
+    if let unplaced { return unplaced }
+    while reads.first?.isFollowed == true, let result = reads.first?.step.value {
+      let read = reads.removeFirst()
+      if let batch = result.batch { return batch }
+      setAside(read.victim)
+      busyVictims.remove(read.victim)
+    }
+    return nil
+  }
+
+  /// Waits for what is under way and lets go of it: the records stay where they are.
+  func stop() async {
+    victim = nil
+    unplaced = nil
+    for read in reads { _ = await read.step.finished() }
+    reads = []
+    for write in writes { _ = await write.step.finished() }
+    writes = []
+    busyVictims = []
+  }
+
+  /// Whether compaction would free a segment if it were let.
+  func canReclaim(minimumYield: Double) -> Bool {
+    guard !isGivenUp, !isStuck else { return false }
+    return !isIdle || chooseVictim(minimumYield: minimumYield) != nil
+  }
+
+  /// The segment that is worth most, if one gives back as much.
+  func chooseVictim(minimumYield: Double) -> VictimCandidate? {
+    let sequence = log.lastSequence.rawValue
+    let segments = log.segments
+    let candidates = ledger.sealed.lazy.compactMap { [self] segment -> VictimCandidate? in
+      guard !unmovable.contains(segment), !busyVictims.contains(segment) else { return nil }
+      let live = segments.liveByteCount(of: segment)
+      // What has nothing live left is freed without being read.
+      guard live > 0 else { return nil }
+      let begun = ledger.beginSequences[segment]?.rawValue ?? 0
+      let expired = expiredByteCounts[segment] ?? 0
+      return VictimCandidate(
+        segment: segment,
+        utilization: VictimPolicy.utilization(
+          liveByteCount: max(0, live - expired), of: ledger[segment],
+          payloadPageCount: segments.payloadPageCount),
+        age: sequence > begun ? sequence - begun : 0)
+    }
+    return VictimPolicy.choose(among: candidates, minimumYield: minimumYield)
+  }
+
+  var segmentReader: SegmentReader {
+    SegmentReader(device: device, geometry: geometry, uuid: log.uuid, hashKey: hashKey)
+  }
+
+  /// How far the outputs that are not sealed have been flushed.
+  var flushedOutputs: [(segment: SegmentIndex, pageCount: Int)] { outputs.flatMap(\.flushedEnds) }
+
+  /// Forgets what was known of segments that are free now.
+  func forget(_ freed: [SegmentIndex]) {
+    unmovable.subtract(freed)
+    for segment in freed { expiredByteCounts[segment] = nil }
+    isStuck = false
+  }
+
+  /// A segment of which something cannot be read is not touched again: what is lost in it is named
+  /// by its summary, and whatever heals lets it die as a whole.
+  func setAside(_ victim: SegmentIndex) {
+    unmovable.insert(victim)
+    log.health.setDegraded()
+    log.health.report(
+      .corruptionFound(
+        byteOffset: geometry.firstPage(of: victim).rawValue * UInt64(Limits.pageByteCount)))
+    log.health.logger.error(
+      "a segment cannot be compacted: a part of it is damaged",
+      metadata: ["segment": "\(victim.rawValue)"])
+  }
+}

@@ -1,0 +1,82 @@
+import VarveFormat
+import VarveIO
+
+/// A step of a victim on its way from the device.
+struct RelocationRead {
+  /// What a step has read.
+  struct Result: Sendable {
+    /// nil where a summary that the victim should have is damaged.
+    var batch: RelocationBatch?
+    /// Where to go on in the victim; nil where that is done.
+    var rest: Relocation?
+  }
+
+  let victim: SegmentIndex
+  let step: BackgroundStep<Result>
+  /// Whether the next step has learned where to go on.
+  var isFollowed = false
+
+  /// Begins to read the next live records of a victim, with some `byteLimit` bytes.
+  init(
+    _ relocation: Relocation, reader: SegmentReader, byteLimit: Int, index: RecordIndex,
+    on thread: WorkerThread, wake signal: Signal
+  ) {
+    victim = relocation.victim
+    step = BackgroundStep(on: thread, wake: signal) {
+      await RelocationRead.read(relocation, reader, byteLimit: byteLimit, index)
+    }
+  }
+
+  private static func read(
+    _ relocation: Relocation, _ reader: SegmentReader, byteLimit: Int, _ index: RecordIndex
+  ) async -> Result {
+    var current = relocation
+    let pageCountBefore = current.pageCountDone
+    guard await reader.readAhead(&current) else { return Result(batch: nil, rest: nil) }
+    let records = current.takeLive(
+      byteLimit: byteLimit, firstPage: reader.geometry.firstPage(of: current.victim),
+      isLive: index.names)
+    let isLast = current.isDone
+    if isLast { current.pageCountDone = Int(reader.geometry.segmentPageCount.rawValue) }
+    var batch = RelocationBatch(
+      records: records, geometry: reader.geometry, current,
+      pageCountDone: current.pageCountDone - pageCountBefore, isLast: isLast)
+    await batch.read(from: reader.device)
+    return Result(batch: batch, rest: isLast ? nil : current)
+  }
+}
+
+extension SegmentReader {
+  /// Loads the next records of a victim where all that were loaded have been looked at; false where
+  /// they are damaged.
+  fileprivate func readAhead(_ current: inout Relocation) async -> Bool {
+    if !current.hasBegun {
+      current.hasBegun = true
+      if current.entry.hasSummary {
+        current.facts = await facts(of: current.victim, entry: current.entry)
+      }
+      if current.facts == nil {
+        guard let records = await records(of: current.victim, entry: current.entry) else {
+          return false
+        }
+        current.pending = records
+      }
+    }
+    guard current.position == current.pending.count, let facts = current.facts else { return true }
+    current.pending.removeAll(keepingCapacity: true)
+    current.position = 0
+    let end = min(
+      Int(facts.summaryPageCount.rawValue),
+      current.nextSummaryPage + Relocation.summaryWindowPageCount)
+    guard current.nextSummaryPage < end else { return true }
+    let pages = current.nextSummaryPage..<end
+    current.nextSummaryPage = end
+    return await readSummary(
+      facts, pages: pages, of: current.victim, entry: current.entry, into: &current.pending)
+  }
+}
+
+extension RecordIndex {
+  /// Whether the index still names a record of a summary.
+  func names(_ record: SummaryEntry) -> Bool { find(record.hash) == record.location.rawValue }
+}

@@ -1,0 +1,34 @@
+import VarveFormat
+import VarveIO
+
+/// A step on its way to the device: frames that are written and then flushed.
+struct RelocationWrite {
+  /// What became of the frames.
+  enum Result: Sendable {
+    case durable
+    /// A write failed, and the flush was left out.
+    case writeFailed(IOError)
+    case flushFailed(IOError)
+  }
+
+  /// What has a copy in the frames.
+  let moves: [Move]
+  /// Where the frames of each segment end.
+  let ends: [(segment: SegmentIndex, pageCount: Int)]
+  /// The victim, where the step is its last.
+  let finishedVictim: SegmentIndex?
+  /// Bytes of segments that it wins.
+  let wonByteCount: Int
+  let step: BackgroundStep<Result>
+
+  static func write(_ frames: [RelocationFrame], to device: any BlockDevice) async -> Result {
+    let failure = await withTaskGroup(of: IOError?.self) { group in
+      for frame in frames { group.addTask { await frame.write(to: device) } }
+      return await group.reduce(nil) { $0 ?? $1 }
+    }
+    if let failure { return .writeFailed(failure) }
+    // DURABILITY: submitted after every write has completed, so that it covers them.
+    if let failure = await device.flush() { return .flushFailed(failure) }
+    return .durable
+  }
+}

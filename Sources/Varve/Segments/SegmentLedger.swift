@@ -1,0 +1,189 @@
+// The books of an open store's segments: the durable table, and the lists that follow from it. One
+// task keeps them, the maintenance task, so that nothing else needs to order writes of the table;
+// what compaction and sealing change goes through here.
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+import Synchronization
+import VarveFormat
+import VarveIO
+
+/// What every segment is, durably, which ones are free, and in what order the others came.
+///
+/// SAFETY: `freeCount` is atomic; everything else that changes belongs to the maintenance task.
+final class SegmentLedger: @unchecked Sendable {
+  let device: any BlockDevice
+  let log: LogAppender
+  let segments: SegmentDirectory
+  let counters: StoreCounters
+
+  private(set) var table: SegmentTable
+  /// Segments that may be put to use, the next one last.
+  private(set) var free: [SegmentIndex]
+  /// Segments of the user stream in the order of the log, free ones excluded.
+  private(set) var userOrder: [SegmentIndex]
+  /// Segments of relocated records, free ones excluded.
+  private(set) var relocated: [SegmentIndex]
+  /// The sequence number at which each segment was begun, as far as known: its age.
+  private(set) var beginSequences: [SegmentIndex: SequenceNumber]
+  /// Segments sealed and freed since the store was opened.
+  private(set) var turnoverCount = 0
+  /// The table for everybody else.
+  let published: PublishedTable
+  private let freeCount = Atomic<Int>(0)
+
+  init(device: any BlockDevice, log: LogAppender, recovered: RecoveredStore) {
+    self.device = device
+    self.log = log
+    segments = log.segments
+    counters = log.counters
+    table = recovered.table
+    userOrder = recovered.replay.order
+    relocated = recovered.relocatedSegments
+    beginSequences = recovered.beginSequences
+    published = PublishedTable(table, order: userOrder)
+    free = table.entries.filter { $0.entry.state == .free }.map(\.segment).reversed()
+    publishFreeCount()
+  }
+
+  subscript(segment: SegmentIndex) -> SegmentEntry { table[segment] }
+
+  /// Segments that nothing but room for tombstones, for what a failed write moves and for what
+  /// compaction moves may take, in a store of so many.
+  static func reserve(segmentCount: UInt32) -> Int { max(4, min(8, Int(segmentCount / 64))) }
+
+  /// Segments that puts may not take.
+  var reserve: Int { SegmentLedger.reserve(segmentCount: table.geometry.segmentCount) }
+
+  /// Free segments beyond the reserve.
+  var headroom: Int { free.count - reserve }
+
+  /// Segments that hold nothing, for statistics.
+  var freeSegmentCount: Int { freeCount.load(ordering: .relaxed) }
+
+  private func publishFreeCount() { freeCount.store(free.count, ordering: .relaxed) }
+
+  /// Sealed segments whose records may move or die.
+  var sealed: some Sequence<SegmentIndex> {
+    [userOrder, relocated].lazy.joined().filter { [table] in table[$0].state == .sealed }
+  }
+
+  /// Refuses to touch the metadata of a poisoned store.
+  ///
+  /// DURABILITY: no flush reaches the device any more. A second write of the table would go over
+  /// the slot that is durable, while the first has never become so.
+  func requireFlushes() throws(IOError) {
+    guard log.isPoisoned else { return }
+    throw IOError(operation: .flush, byteOffset: 0, byteCount: 0, errorNumber: EIO)
+  }
+
+  /// Changes entries of the table, durably.
+  func update(_ changes: [(SegmentIndex, SegmentEntry)]) async throws(IOError) {
+    guard !changes.isEmpty else { return }
+    try requireFlushes()
+    let byteCount = try await table.update(changes, on: device)
+    published.publish(table, order: userOrder, log)
+    counters.add(counters.metadataBytes, byteCount)
+  }
+
+  /// Takes a segment that nobody reads out of the free list.
+  func takeFree() -> SegmentIndex? {
+    defer { publishFreeCount() }
+    // A segment whose generations are used up (after 2^32 uses) is left alone.
+    let position = free.lastIndex {
+      !segments.isPinned($0) && table[$0].generation.rawValue < Limits.maximumGeneration
+    }
+    guard let position else { return nil }
+    return free.remove(at: position)
+  }
+
+  /// Opens free segments in the table under new generations, each the successor of the one before.
+  ///
+  /// DURABILITY: a generation is durable before a frame carries it, so that it is never used twice
+  /// and leftovers of an earlier use never pass for frames.
+  func open(
+    _ taken: [SegmentIndex], stream: StreamKind
+  ) async throws(IOError) -> [PreparedSegment] {
+    var predecessor = stream == .user ? userOrder.last ?? .none : .none
+    var changes: [(SegmentIndex, SegmentEntry)] = []
+    for segment in taken {
+      let generation = Generation(table[segment].generation.rawValue + 1)
+      let entry = SegmentEntry(
+        state: .open, stream: stream, generation: generation, predecessor: predecessor)
+      changes.append((segment, entry))
+      // Relocated records may be met in any order.
+      if !stream.isRelocation { predecessor = segment }
+    }
+    try await update(changes)
+    if stream == .user { userOrder += taken }
+    if stream.isRelocation { relocated += taken }
+    return changes.map { segment, entry in
+      segments.setGeneration(entry.generation, of: segment)
+      beginSequences[segment] = log.lastSequence
+      return PreparedSegment(segment: segment, generation: entry.generation, isReserve: false)
+    }
+  }
+
+  /// Seals segments, and with the same write frees others.
+  ///
+  /// `flushed` says how far open segments of relocated records have been flushed.
+  ///
+  /// DURABILITY: copies are all that is left of what lay in a segment that is freed. The same write
+  /// says how far the copies have been flushed, so that a loss among them is never taken for the
+  /// end of a compaction that a crash interrupted. The table says "free" durably before a segment
+  /// can be put to use again.
+  func turnOver(
+    sealed: [(SegmentIndex, SegmentEntry)] = [], freed dead: [SegmentIndex],
+    flushed: [(segment: SegmentIndex, pageCount: Int)] = []
+  ) async throws(IOError) {
+    guard !sealed.isEmpty || !dead.isEmpty else { return }
+    var changes = sealed
+    changes += dead.map { segment in
+      (segment, SegmentEntry(state: .free, generation: table[segment].generation))
+    }
+    if !dead.isEmpty {
+      for (segment, pageCount) in flushed {
+        var entry = table[segment]
+        entry.endPageCount = PageCount(UInt32(pageCount))
+        changes.append((segment, entry))
+      }
+    }
+    try await update(changes)
+    turnoverCount += sealed.count + dead.count
+    noteFreed(dead)
+  }
+
+  /// Takes segments that the table calls free into the free list.
+  func noteFreed(_ dead: [SegmentIndex]) {
+    guard !dead.isEmpty else { return }
+    forget(dead)
+    // Oldest last to be reused: wear is spread, and leftovers stay readable for inspection.
+    free.insert(contentsOf: dead.reversed(), at: 0)
+    publishFreeCount()
+    counters.add(counters.freedSegments, dead.count)
+  }
+
+  /// Takes segments out of the order of their streams.
+  func forget(_ gone: [SegmentIndex]) {
+    let gone = Set(gone)
+    userOrder.removeAll { gone.contains($0) }
+    relocated.removeAll { gone.contains($0) }
+    for segment in gone { beginSequences[segment] = nil }
+  }
+
+  /// Puts segments back that are free in the table and were never counted as used.
+  func putBack(_ unused: [SegmentIndex]) {
+    free.insert(contentsOf: unused, at: 0)
+    publishFreeCount()
+  }
+
+  /// Sealed segments that hold nothing any more, neither a record nor a tombstone that is needed
+  /// nor a read in flight.
+  var dead: [SegmentIndex] {
+    sealed.filter {
+      segments.liveRecordCount(of: $0) == 0 && segments.liveTombstoneCount(of: $0) == 0
+        && !segments.isPinned($0)
+    }
+  }
+}
