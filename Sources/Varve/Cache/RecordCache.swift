@@ -68,7 +68,7 @@ package final class RecordCache: Sendable {
   /// Sets the limit; a lower one evicts at once, 0 switches the cache off.
   package func setByteLimit(_ byteLimit: Int) {
     precondition(byteLimit >= 0, "a limit is not negative")
-    limit.store(byteLimit, ordering: .relaxed)
+    guard limit.exchange(byteLimit, ordering: .relaxed) != byteLimit else { return }
     for shard in shards { shard.state.withLock { $0.setByteLimit(byteLimit / shards.count) } }
   }
 

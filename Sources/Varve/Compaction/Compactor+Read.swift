@@ -18,8 +18,8 @@ extension Compactor {
     self.victim = nil
     reads.append(
       RelocationRead(
-        victim, reader: segmentReader, byteLimit: stepByteCount, index: log.index, on: thread,
-        wake: log.maintenance))
+        victim, reader: segmentReader, byteLimit: stepByteCount, index: log.index,
+        buffers: readBuffers, on: thread, wake: log.maintenance))
   }
 
   /// Goes on in the victim where the newest step has ended.

@@ -19,6 +19,7 @@ extension Compactor {
     if batch.hasDamage { setAside(batch.victim) }
     beginWrite(&batch, isComplete: isComplete)
     unplaced = isComplete ? nil : batch
+    if isComplete { readBuffers.giveBack(batch.buffer) }
     isStuck = !isComplete
   }
 
@@ -31,7 +32,8 @@ extension Compactor {
     // freed as soon as the rest has found a place.
     var leftCount = 1
     while !batch.copy(
-      into: &outputs[position], seal, hashKey: hashKey, log.clock, isLive: log.index.names)
+      into: &outputs[position], seal, hashKey: hashKey, log.clock, buffers: frameBuffers,
+      isLive: log.index.names)
     {
       guard ledger.free.count > leftCount, let free = ledger.takeFree() else { return false }
       leftCount = 0
@@ -58,7 +60,7 @@ extension Compactor {
     let wonByteCount = Int(Double(batch.takePageCountDone() * Limits.pageByteCount) * batch.yield)
     writes.append(
       RelocationWrite(
-        moves: batch.takeMoves(), ends: ends, finishedVictim: isLast ? batch.victim : nil,
+        frames: frames, moves: batch.takeMoves(), ends: ends, finishedVictim: isLast ? batch.victim : nil,
         wonByteCount: wonByteCount,
         step: BackgroundStep(on: thread, wake: log.maintenance) { [device, frames] in
           frames.isEmpty ? .durable : await RelocationWrite.write(frames, to: device)
@@ -78,6 +80,9 @@ extension Compactor {
       for position in outputs.indices {
         outputs[position].noteFlushed(segment, through: pageCount)
       }
+    }
+    for frame in write.frames {
+      if let buffer = frame.takeBuffer() { frameBuffers.giveBack(buffer) }
     }
     swing(write.moves)
     wonByteCount += write.wonByteCount

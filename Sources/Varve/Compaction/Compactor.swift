@@ -36,6 +36,10 @@ final class Compactor: @unchecked Sendable {
   /// Bytes of records that a step moves, and about as many again that it reads.
   let stepByteCount: Int
 
+  /// What the pages of a step are read into, and what frames are made in.
+  let readBuffers: BufferPool
+  let frameBuffers: BufferPool
+
   /// What compaction fills, a segment for each stream.
   var outputs: [RelocationOutput]
   /// The victim that is being read.
@@ -75,7 +79,18 @@ final class Compactor: @unchecked Sendable {
     self.cache = cache
     self.hashKey = hashKey
     self.thread = thread
-    stepByteCount = memoryByteLimit / (Compactor.readCount + Compactor.writeCount)
+    // One more is being copied, and frames and runs of pages are a little larger than a step.
+    stepByteCount = memoryByteLimit / (Compactor.readCount + Compactor.writeCount + 2)
+    // A step may end with a record that goes beyond its bytes.
+    readBuffers = BufferPool(
+      byteCount: stepByteCount + stepByteCount / 8, capacity: Compactor.readCount + 1)
+    let framePageCount = min(
+      LogAppender.framePageCount, Int(log.geometry.segmentPageCount.rawValue),
+      max(4, stepByteCount / Limits.pageByteCount))
+    let frameByteCount = (framePageCount + 1) * Limits.pageByteCount
+    frameBuffers = BufferPool(
+      byteCount: frameByteCount,
+      capacity: Compactor.writeCount * (stepByteCount / frameByteCount + 1))
     rateLimit = bytesPerSecond.map { RateLimit(bytesPerSecond: $0, environment: environment) }
     let count = Compactor.streamCount(segmentCount: log.geometry.segmentCount)
     outputs = StreamKind.relocations.prefix(count).map(RelocationOutput.init)

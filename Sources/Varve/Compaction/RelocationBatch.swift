@@ -14,7 +14,10 @@ struct RelocationBatch: Sendable {
   private var pageCountDone: Int
   private let records: [SummaryEntry]
   private let generation: Generation
-  private var runs: [(run: PageRun, buffer: PageBuffer)] = []
+  /// The runs of pages that hold the records, and where each begins in the buffer.
+  private var runs: [(run: PageRun, bufferPage: Int)] = []
+  /// Holds all of them, one after the other.
+  let buffer: PageBuffer
   private var unreadable: Set<PageRun> = []
   private var position = 0
   /// The extent that was verified last.
@@ -26,7 +29,7 @@ struct RelocationBatch: Sendable {
 
   init(
     records: [SummaryEntry], geometry: Geometry, _ relocation: Relocation, pageCountDone: Int,
-    isLast: Bool
+    isLast: Bool, buffers: BufferPool
   ) {
     victim = relocation.victim
     stream = relocation.stream
@@ -38,9 +41,12 @@ struct RelocationBatch: Sendable {
     let end =
       geometry.firstPage(of: relocation.victim).rawValue
       + UInt64(relocation.entry.endPageCount.rawValue)
-    runs = PageRun.covering(records, before: PageIndex(end)).map {
-      ($0, PageBuffer(pageCount: $0.pageCount))
+    var pageCount = 0
+    for run in PageRun.covering(records, before: PageIndex(end)) {
+      runs.append((run, pageCount))
+      pageCount += run.pageCount
     }
+    buffer = buffers.take(byteCount: max(1, pageCount) * Limits.pageByteCount)
   }
 
   /// What has been copied since it was last asked.
@@ -48,6 +54,9 @@ struct RelocationBatch: Sendable {
     defer { moves = [] }
     return moves
   }
+
+  /// Bytes that were read.
+  var readByteCount: Int { runs.reduce(0) { $0 + $1.run.pageCount } * Limits.pageByteCount }
 
   /// Pages of the victim that are done with them, for whoever asks first.
   mutating func takePageCountDone() -> Int {
@@ -60,7 +69,7 @@ struct RelocationBatch: Sendable {
 
   /// Reads all pages.
   mutating func read(from device: any BlockDevice) async {
-    let runs = runs
+    let (runs, buffer) = (runs, buffer)
     unreadable = await withTaskGroup(of: PageRun?.self) { group in
       var failed: Set<PageRun> = []
       for (position, item) in runs.enumerated() {
@@ -68,8 +77,9 @@ struct RelocationBatch: Sendable {
           failed.insert(run)
         }
         group.addTask {
-          await device.read(item.run.pageCount, pagesAt: item.run.page, into: item.buffer) == nil
-            ? nil : item.run
+          let failure = await device.read(
+            item.run.pageCount, pagesAt: item.run.page, into: buffer, bufferPage: item.bufferPage)
+          return failure == nil ? nil : item.run
         }
       }
       for await run in group { if let run { failed.insert(run) } }
@@ -80,7 +90,7 @@ struct RelocationBatch: Sendable {
   /// Copies records into frames until all are; false where the output needs a fresh segment first.
   mutating func copy(
     into output: inout RelocationOutput, _ seal: SealContext, hashKey: HashKey,
-    _ clock: StoreClock, isLive: (SummaryEntry) -> Bool
+    _ clock: StoreClock, buffers: BufferPool, isLive: (SummaryEntry) -> Bool
   ) -> Bool {
     var runIndex = 0
     while position < records.count {
@@ -93,11 +103,12 @@ struct RelocationBatch: Sendable {
         continue
       }
       while !contains(runs[runIndex].run, record.location.page) { runIndex += 1 }
-      let (run, buffer) = runs[runIndex]
-      let start = Int(record.location.page.rawValue - run.page.rawValue) * Limits.pageByteCount
-      let outcome = buffer.withBytes(start..<buffer.byteCount) { bytes in
+      let (run, bufferPage) = runs[runIndex]
+      let page = bufferPage + Int(record.location.page.rawValue - run.page.rawValue)
+      let end = (bufferPage + run.pageCount) * Limits.pageByteCount
+      let outcome = buffer.withBytes(page * Limits.pageByteCount..<end) { bytes in
         unreadable.contains(run)
-          ? .damaged : copy(record, in: bytes, into: &output, seal, hashKey, clock)
+          ? .damaged : copy(record, in: bytes, into: &output, seal, hashKey, clock, buffers)
       }
       switch outcome {
       case .copied(let location):
@@ -119,7 +130,7 @@ struct RelocationBatch: Sendable {
   /// Copies a record whose extent begins at the start of `bytes`.
   private mutating func copy(
     _ record: SummaryEntry, in bytes: RawSpan, into output: inout RelocationOutput,
-    _ seal: SealContext, _ hashKey: HashKey, _ clock: StoreClock
+    _ seal: SealContext, _ hashKey: HashKey, _ clock: StoreClock, _ buffers: BufferPool
   ) -> Outcome {
     guard let pageCount = verify(bytes, at: record.location.page, seal) else { return .damaged }
     let extent = bytes.extracting(0..<pageCount * Limits.pageByteCount)
@@ -141,7 +152,8 @@ struct RelocationBatch: Sendable {
         storedByteCount: 0, valueByteCount: 0, keyspace: header.keyspace)
       value = RawSpan()
     }
-    let location = output.append(copy, key: key, storedValue: value, hash: record.hash, seal)
+    let location = output.append(
+      copy, key: key, storedValue: value, hash: record.hash, seal, buffers)
     return location.map { .copied($0) } ?? .needsSegment
   }
 

@@ -20,12 +20,10 @@ struct RelocationOutput {
 
   init(stream: StreamKind) { self.stream = stream }
 
-  /// Pages of a frame: as large as those of the log.
-  static let framePageCount = LogAppender.framePageCount
-
   /// Places a record, or returns nil where a fresh segment is needed first.
   mutating func append(
-    _ header: RecordHeader, key: RawSpan, storedValue: RawSpan, hash: KeyHash, _ seal: SealContext
+    _ header: RecordHeader, key: RawSpan, storedValue: RawSpan, hash: KeyHash, _ seal: SealContext,
+    _ buffers: BufferPool
   ) -> RecordLocation? {
     if let frame, let location = place(header, key, storedValue, hash, in: frame, seal.geometry) {
       return location
@@ -41,11 +39,10 @@ struct RelocationOutput {
       finishSegment(isFull: true)
       return nil
     }
-    let room = Int(seal.geometry.framePageLimit(summaryPages: PageCount(1)).rawValue)
-    let pageCount = max(
-      layout.pageCount, min(RelocationOutput.framePageCount, room - current.nextPage))
-    let frame = RelocationFrame(
-      buffer: PageBuffer(pageCount: pageCount + 1), stream: stream, endOf: current)
+    // The pool's buffers have the size of a frame.
+    let pageCount = max(layout.pageCount, buffers.byteCount / Limits.pageByteCount - 1)
+    let buffer = buffers.take(byteCount: (pageCount + 1) * Limits.pageByteCount)
+    let frame = RelocationFrame(buffer: buffer, stream: stream, endOf: current)
     self.frame = frame
     return place(header, key, storedValue, hash, in: frame, seal.geometry)
   }

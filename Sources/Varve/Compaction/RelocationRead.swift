@@ -19,16 +19,17 @@ struct RelocationRead {
   /// Begins to read the next live records of a victim, with some `byteLimit` bytes.
   init(
     _ relocation: Relocation, reader: SegmentReader, byteLimit: Int, index: RecordIndex,
-    on thread: WorkerThread, wake signal: Signal
+    buffers: BufferPool, on thread: WorkerThread, wake signal: Signal
   ) {
     victim = relocation.victim
     step = BackgroundStep(on: thread, wake: signal) {
-      await RelocationRead.read(relocation, reader, byteLimit: byteLimit, index)
+      await RelocationRead.read(relocation, reader, byteLimit: byteLimit, index, buffers)
     }
   }
 
   private static func read(
-    _ relocation: Relocation, _ reader: SegmentReader, byteLimit: Int, _ index: RecordIndex
+    _ relocation: Relocation, _ reader: SegmentReader, byteLimit: Int, _ index: RecordIndex,
+    _ buffers: BufferPool
   ) async -> Result {
     var current = relocation
     let pageCountBefore = current.pageCountDone
@@ -40,7 +41,7 @@ struct RelocationRead {
     if isLast { current.pageCountDone = Int(reader.geometry.segmentPageCount.rawValue) }
     var batch = RelocationBatch(
       records: records, geometry: reader.geometry, current,
-      pageCountDone: current.pageCountDone - pageCountBefore, isLast: isLast)
+      pageCountDone: current.pageCountDone - pageCountBefore, isLast: isLast, buffers: buffers)
     await batch.read(from: reader.device)
     return Result(batch: batch, rest: isLast ? nil : current)
   }

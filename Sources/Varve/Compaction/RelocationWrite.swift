@@ -11,7 +11,8 @@ struct RelocationWrite {
     case flushFailed(IOError)
   }
 
-  /// What has a copy in the frames.
+  let frames: [RelocationFrame]
+  /// What has a copy in them.
   let moves: [Move]
   /// Where the frames of each segment end.
   let ends: [(segment: SegmentIndex, pageCount: Int)]

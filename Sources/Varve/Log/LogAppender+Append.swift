@@ -179,7 +179,7 @@ extension LogAppender {
       }
       if wants, let credit = state.ingestCredit, credit <= 0 {
         actions.needsMaintenance = true
-        return .mustWait(.maintenance)
+        return .mustWait(.credit)
       }
       if let current = state.current {
         var layout = FrameLayout()
@@ -227,7 +227,7 @@ extension LogAppender {
   private func full(_ state: borrowing LogState, _ actions: inout LogActions) -> Room {
     guard !state.hasSpaceToCome else {
       actions.needsMaintenance = true
-      return .mustWait(.maintenance)
+      return .mustWait(.reclamation)
     }
     return .failed(
       StoreError(

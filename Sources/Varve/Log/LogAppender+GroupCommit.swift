@@ -211,7 +211,8 @@ extension LogAppender {
         state.needsFlush = true
       }
     }
-    if !state.finished.isEmpty { actions.needsMaintenance = true }
+    // Deaths that freed nothing may have been what a writer waited for.
+    if !state.finished.isEmpty || !state.spaceWaiters.isEmpty { actions.needsMaintenance = true }
   }
 
   func resumeMaintenance(
@@ -236,7 +237,7 @@ extension LogAppender {
       frame.durableWaiters = []
       frame.writtenWaiters = []
     }
-    for (_, waiter) in state.spaceWaiters { actions.resumptions.append((waiter, .poisonedStore)) }
+    for item in state.spaceWaiters { actions.resumptions.append((item.waiter, .poisonedStore)) }
     state.spaceWaiters = []
     resumeMaintenance(.poisonedStore, &state, &actions)
     actions.needsMaintenance = true
@@ -244,8 +245,16 @@ extension LogAppender {
   }
 
   func resumeSpaceWaiters(_ state: inout LogState, _ actions: inout LogActions) {
-    for (_, waiter) in state.spaceWaiters { actions.resumptions.append((waiter, nil)) }
-    state.spaceWaiters = []
+    guard !state.spaceWaiters.isEmpty else { return }
+    var waiting: [SpaceWaiter] = []
+    for item in state.spaceWaiters {
+      if state.isWorthTrying(item.reason) {
+        actions.resumptions.append((item.waiter, nil))
+      } else {
+        waiting.append(item)
+      }
+    }
+    state.spaceWaiters = waiting
   }
 
   /// Suspends until space may have come back, or returns the reason why it never will. Nothing is
@@ -275,14 +284,14 @@ extension LogAppender {
       case .closed: actions.resumptions.append((waiter, .closedStore))
       // The handler of a cancellation that came before this point has found no waiter.
       case _ where Task.isCancelled: actions.resumptions.append((waiter, .cancelledTask))
-      case .running where reason.isOver(state, byteLimit: bufferByteLimit / 4 * 3):
+      case .running where state.isOver(reason, byteLimit: bufferByteLimit / 4 * 3):
         // It came back between the attempt and this wait.
         actions.resumptions.append((waiter, nil))
       case .running, .rewriting:
         // What holds the memory goes to the device, or nothing would ever come back.
         if case .running = state.mode { closeOpenFrame(&state) }
-        state.spaceWaiters.append((token, waiter))
-        if case .maintenance = reason { actions.needsMaintenance = true }
+        state.spaceWaiters.append(SpaceWaiter(token: token, reason: reason, waiter: waiter))
+        if case .memory = reason {} else { actions.needsMaintenance = true }
       }
     }
   }

@@ -254,7 +254,7 @@ extension LogAppender {
       } else {
         state.mode = .closed
       }
-      for (_, waiter) in state.spaceWaiters { actions.resumptions.append((waiter, .closedStore)) }
+      for item in state.spaceWaiters { actions.resumptions.append((item.waiter, .closedStore)) }
       state.spaceWaiters = []
       return LogEnd(
         lastSequence: state.lastSequence, segment: state.current?.segment,

@@ -68,7 +68,7 @@ struct LogState {
   var bufferByteCount = 0
   var freeBuffers: [PageBuffer] = []
   /// Writers that wait for memory, a segment or sequence numbers.
-  var spaceWaiters: [(token: UInt64, waiter: WriteWaiter)] = []
+  var spaceWaiters: [SpaceWaiter] = []
   /// Tells those waiters apart.
   var nextSpaceToken: UInt64 = 0
   /// `Maintenance`, while it waits for a frame to become durable: it alone can rewrite frames whose
@@ -114,11 +114,36 @@ enum WaitReason {
   case memory(byteCount: Int)
   /// A segment, sequence numbers or a rewrite: `Maintenance` provides.
   case maintenance
+  /// Compaction is to make space first.
+  case credit
+  /// The segments that are free are for others, and more are about to be.
+  case reclamation
+}
 
-  /// Whether the memory that was missing is there now.
-  func isOver(_ state: borrowing LogState, byteLimit: Int) -> Bool {
-    guard case .memory(let byteCount) = self else { return false }
-    return state.bufferByteCount == 0 || state.bufferByteCount + byteCount <= byteLimit
+/// A writer that waits for room.
+struct SpaceWaiter {
+  let token: UInt64
+  let reason: WaitReason
+  let waiter: WriteWaiter
+}
+
+extension LogState {
+  /// Whether what a writer waits for is certainly there now.
+  func isOver(_ reason: WaitReason, byteLimit: Int) -> Bool {
+    guard case .memory(let byteCount) = reason else { return false }
+    return bufferByteCount == 0 || bufferByteCount + byteCount <= byteLimit
+  }
+
+  /// Whether trying again can bring a writer further. In vain it would only wake the maintenance
+  /// task, which woke it.
+  func isWorthTrying(_ reason: WaitReason) -> Bool {
+    switch reason {
+    case .memory, .maintenance: true
+    case .credit: ingestCredit.map { $0 > 0 } ?? true
+    case .reclamation:
+      isFull || isExhausted || !hasSpaceToCome || current?.isReserve == false
+        || ready.contains { !$0.isReserve }
+    }
   }
 }
 
