@@ -40,7 +40,8 @@ extension StoreCore {
         counters.add(counters.userBytes, prepared.userByteCount)
         return .applied(lastSequence: sequence.rawValue)
       case .failed(let error): throw error
-      case .mustWait(let reason): try await waitForSpace(reason)
+      case .mustWait(let reason):
+        prepared.records[0].hasWaited = try await waitForSpace(reason)
       case .changed: continue
       case .nothingToDelete: return .applied(lastSequence: log.lastSequence.rawValue)
       }

@@ -14,10 +14,11 @@ extension StoreCore {
     let expiryMilliseconds = try await prepare(expiry)
     if Task.isCancelled { throw .cancelledTask }
     let hash = KeyHash(of: key, keyedBy: hashKey)
+    var hasWaited = false
     while true {
       let attempt = await attempt(
         hash: hash, key: key, value: value, expiryMilliseconds: expiryMilliseconds, expected: nil,
-        durability: durability)
+        hasWaited: hasWaited, durability: durability)
       switch attempt {
       case .acknowledged(let sequence):
         counters.add(counters.puts)
@@ -25,7 +26,7 @@ extension StoreCore {
         await yieldNowAndThen(sequence, durability)
         return sequence.rawValue
       case .failed(let error): throw error
-      case .mustWait(let reason): try await waitForSpace(reason)
+      case .mustWait(let reason): hasWaited = try await waitForSpace(reason)
       case .nothingToDelete, .changed: preconditionFailure("a blind put has no condition")
       }
     }
@@ -72,10 +73,11 @@ extension StoreCore {
     {
       return nil
     }
+    var hasWaited = false
     while true {
       switch await attempt(
         hash: hash, key: key, value: nil, expiryMilliseconds: 0, expected: nil,
-        durability: durability)
+        hasWaited: hasWaited, durability: durability)
       {
       case .acknowledged(let sequence):
         counters.add(counters.deletes)
@@ -84,7 +86,7 @@ extension StoreCore {
         return sequence.rawValue
       case .nothingToDelete: return nil
       case .failed(let error): throw error
-      case .mustWait(let reason): try await waitForSpace(reason)
+      case .mustWait(let reason): hasWaited = try await waitForSpace(reason)
       case .changed: preconditionFailure("a blind delete has no condition")
       }
     }
@@ -126,6 +128,7 @@ extension StoreCore {
     try checkLimits(key: key, valueByteCount: value?.byteCount ?? 0)
     let expiryMilliseconds = try await prepare(expiry)
     let hash = KeyHash(of: key, keyedBy: hashKey)
+    var hasWaited = false
     while true {
       if Task.isCancelled { throw .cancelledTask }
       let current = try await currentRecord(
@@ -141,14 +144,14 @@ extension StoreCore {
       let attempt = await attempt(
         hash: hash, key: key, value: value,
         expiryMilliseconds: expiry == .keep ? current.expiryMilliseconds : expiryMilliseconds,
-        expected: current.expected, durability: durability)
+        expected: current.expected, hasWaited: hasWaited, durability: durability)
       switch attempt {
       case .acknowledged(let sequence):
         if value == nil { counters.add(counters.deletes) } else { counters.add(counters.puts) }
         counters.add(counters.userBytes, key.byteCount + (value?.byteCount ?? 0))
         return .applied(sequence: sequence.rawValue)
       case .failed(let error): throw error
-      case .mustWait(let reason): try await waitForSpace(reason)
+      case .mustWait(let reason): hasWaited = try await waitForSpace(reason)
       case .changed, .nothingToDelete: continue
       }
     }
@@ -223,21 +226,21 @@ extension StoreCore {
   /// Appends a record and waits for its frame, where the level asks for that.
   private func attempt(
     hash: KeyHash, key: RawSpan, value: RawSpan?, expiryMilliseconds: UInt64,
-    expected: ExpectedRecord?, durability: Durability
+    expected: ExpectedRecord?, hasWaited: Bool, durability: Durability
   ) async -> Attempt {
     // The index line comes into this CPU's cache before the log's lock is taken.
     _ = index.find(hash)
     guard durability > .buffered else {
       return append(
         hash: hash, key: key, value: value, expiryMilliseconds: expiryMilliseconds,
-        expected: expected, durability: durability
+        expected: expected, hasWaited: hasWaited, durability: durability
       ) { result, _, _ in StoreCore.attempt(result) }
     }
     var outcome = Attempt.changed
     let error: StoreError? = await suspend { waiter in
       outcome = append(
         hash: hash, key: key, value: value, expiryMilliseconds: expiryMilliseconds,
-        expected: expected, durability: durability
+        expected: expected, hasWaited: hasWaited, durability: durability
       ) { result, state, actions in
         log.wait(for: result, waiter, durability, &state, &actions)
       }
@@ -249,7 +252,7 @@ extension StoreCore {
   /// Compresses the value and appends the record under the log's lock.
   private func append(
     hash: KeyHash, key: RawSpan, value: RawSpan?, expiryMilliseconds: UInt64,
-    expected: ExpectedRecord?, durability: Durability,
+    expected: ExpectedRecord?, hasWaited: Bool, durability: Durability,
     then body: (AppendResult, inout LogState, inout LogActions) -> Attempt
   ) -> Attempt {
     withStored(value) { stored, valueByteCount, isCompressed in
@@ -258,7 +261,8 @@ extension StoreCore {
         header: RecordHeader(
           sequence: .zero, kind: value == nil ? .tombstone : .put, isCompressed: isCompressed,
           keyByteCount: key.byteCount, storedByteCount: stored.byteCount,
-          valueByteCount: valueByteCount, expiryMilliseconds: expiryMilliseconds))
+          valueByteCount: valueByteCount, expiryMilliseconds: expiryMilliseconds),
+        hasWaited: hasWaited)
       return log.withLog { state, actions in
         let result = log.append(
           record, key: key, storedValue: stored, expected: expected, level: durability, &state,
@@ -299,10 +303,13 @@ extension StoreCore {
     }
   }
 
-  func waitForSpace(_ reason: WaitReason) async throws(StoreError) {
+  /// - Returns: whether it was compaction that the writer has waited for.
+  func waitForSpace(_ reason: WaitReason) async throws(StoreError) -> Bool {
     if let error = await log.waitForSpace(reason) { throw error }
     // Still not queued: a write honours cancellation up to here.
     if Task.isCancelled { throw .cancelledTask }
+    if case .credit = reason { return true }
+    return false
   }
 
   func checkLimits(key: RawSpan, valueByteCount: Int) throws(StoreError) {

@@ -35,6 +35,10 @@ extension Compactor {
       into: &outputs[position], seal, hashKey: hashKey, log.clock, buffers: frameBuffers,
       isLive: log.index.names)
     {
+      if let spare = spares.removeValue(forKey: batch.stream) {
+        outputs[position].enter(spare, seal)
+        continue
+      }
       guard ledger.free.count > leftCount, let free = ledger.takeFree() else { return false }
       leftCount = 0
       let opened = try await ledger.open([free], stream: batch.stream)
@@ -60,7 +64,8 @@ extension Compactor {
     let wonByteCount = Int(Double(batch.takePageCountDone() * Limits.pageByteCount) * batch.yield)
     writes.append(
       RelocationWrite(
-        frames: frames, moves: batch.takeMoves(), ends: ends, finishedVictim: isLast ? batch.victim : nil,
+        frames: frames, moves: batch.takeMoves(), ends: ends,
+        finishedVictim: isLast ? batch.victim : nil,
         wonByteCount: wonByteCount,
         step: BackgroundStep(on: thread, wake: log.maintenance) { [device, frames] in
           frames.isEmpty ? .durable : await RelocationWrite.write(frames, to: device)
@@ -140,6 +145,12 @@ extension Compactor {
     }
     busyVictims = []
     for position in outputs.indices { outputs[position].finishSegment(isFull: false) }
+  }
+
+  /// Gives up the segments that were opened and not used.
+  func takeUnused() -> [SegmentIndex] {
+    defer { spares = [:] }
+    return spares.values.map(\.segment).sorted { $0.rawValue < $1.rawValue }
   }
 
   /// What a failed write leaves: the segments of the outputs are sealed where they were flushed, so

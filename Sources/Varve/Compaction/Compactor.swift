@@ -42,6 +42,8 @@ final class Compactor: @unchecked Sendable {
 
   /// What compaction fills, a segment for each stream.
   var outputs: [RelocationOutput]
+  /// Segments that have been opened for streams whose open segment will soon be full.
+  var spares: [StreamKind: PreparedSegment] = [:]
   /// The victim that is being read.
   var victim: Relocation?
   /// Steps that are being read or have been, in order.
@@ -185,6 +187,26 @@ final class Compactor: @unchecked Sendable {
 
   /// How far the outputs that are not sealed have been flushed.
   var flushedOutputs: [(segment: SegmentIndex, pageCount: Int)] { outputs.flatMap(\.flushedEnds) }
+
+  /// Takes free segments for the streams whose open segment is more than half full: opened along
+  /// with other changes they cost no write of their own.
+  func takeSpares() -> [(SegmentIndex, StreamKind)] {
+    var taken: [(SegmentIndex, StreamKind)] = []
+    for output in outputs where spares[output.stream] == nil {
+      guard let current = output.current,
+        current.nextPage * 2 > Int(geometry.segmentPageCount.rawValue),
+        let segment = ledger.takeFree()
+      else { continue }
+      taken.append((segment, output.stream))
+    }
+    return taken
+  }
+
+  /// Keeps a segment that was opened for a stream.
+  func provide(_ spare: PreparedSegment, for stream: StreamKind) {
+    log.segments.setBufferedFloor(.max, of: spare.segment)
+    spares[stream] = spare
+  }
 
   /// Forgets what was known of segments that are free now.
   func forget(_ freed: [SegmentIndex]) {

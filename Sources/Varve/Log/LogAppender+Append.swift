@@ -5,6 +5,9 @@ import VarveFormat
 struct PreparedRecord {
   var hash: KeyHash
   var header: RecordHeader
+  /// Whether its writer has waited for compaction: then it goes ahead of those who have not, or a
+  /// writer among many could wait for ever.
+  var hasWaited = false
 
   var isDelete: Bool { header.kind == .tombstone }
 }
@@ -177,7 +180,7 @@ extension LogAppender {
         closeOpenFrame(&state)
         continue
       }
-      if wants, let credit = state.ingestCredit, credit <= 0 {
+      if wants, let credit = state.ingestCredit, credit <= 0, records.first?.hasWaited == false {
         actions.needsMaintenance = true
         return .mustWait(.credit)
       }

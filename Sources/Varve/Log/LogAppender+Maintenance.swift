@@ -84,14 +84,24 @@ extension LogAppender {
     }
   }
 
-  /// Lets puts write as they like again.
-  func setIngestCredit(_ credit: Int?) {
-    state.withLock { $0.ingestCredit = credit }
+  /// Whether puts may only write what compaction has made room for.
+  var isPaced: Bool { state.withLock { $0.ingestCredit != nil } }
+
+  /// Lets puts write as they like again, with nil; true where they had to wait.
+  func setIngestCredit(_ credit: Int?) -> Bool {
+    state.withLock { state in
+      defer { state.ingestCredit = credit }
+      return state.ingestCredit.map { $0 <= 0 } ?? false
+    }
   }
 
-  /// Lets puts fill so many more bytes of frames, `limit` at most.
-  func addIngestCredit(_ byteCount: Int, upTo limit: Int) {
-    state.withLock { $0.ingestCredit = min(limit, ($0.ingestCredit ?? limit) + byteCount) }
+  /// Lets puts fill so many more bytes of frames, `limit` at most; true where they had to wait.
+  func addIngestCredit(_ byteCount: Int, upTo limit: Int) -> Bool {
+    state.withLock { state in
+      let before = state.ingestCredit ?? limit
+      state.ingestCredit = min(limit, before + byteCount)
+      return before <= 0
+    }
   }
 
   /// Lets writers try again, where that can bring them further: without a segment they would only

@@ -184,7 +184,7 @@ extension Maintenance {
   static let checkpointAtCloseRecordCount = 200_000
 
   private func releaseUnusedSegments(_ end: LogEnd) async throws(IOError) {
-    var unused = log.takeReady().map(\.segment)
+    var unused = log.takeReady().map(\.segment) + compactor.takeUnused()
     if let segment = end.segment, end.lastFramePage == 0 { unused.append(segment) }
     try await turnOver(freed: unused)
   }

@@ -25,12 +25,13 @@ extension Maintenance {
   }
 
   /// Free segments beyond the reserve below which compaction works beside the log.
-  var compactionMargin: Int { max(3, Int(ledger.table.geometry.segmentCount / 32)) }
+  var compactionMargin: Int { max(3, Int(ledger.table.geometry.segmentCount / 64)) }
 
   private var isSpaceShort: Bool { ledger.headroom <= compactionMargin }
 
   /// The yield that the state of the store asks for; nil where there is space enough.
-  private var wantedYield: Double? {
+  var wantedYield: Double? {
+    if isClosing { return nil }
     if ledger.headroom <= 1 { return MinimumYield.high }
     if isSpaceShort || compactionRequest != nil { return MinimumYield.low }
     return log.isIdle ? MinimumYield.idle : nil
@@ -104,19 +105,24 @@ extension Maintenance {
   /// Lets the log write no faster than compaction makes space, once space is short: free space then
   /// stays where it is, half way between the margin and nothing, and writers wait for milliseconds
   /// rather than for a segment.
-  private func pace() {
+  ///
+  /// - Returns: whether writers may go on that had to wait.
+  @discardableResult
+  func pace() -> Bool {
     let wonByteCount = compactor.wonByteCount
     compactor.wonByteCount = 0
     let headroom = max(0, ledger.headroom)
     guard headroom < compactionMargin,
       compactor.canReclaim(minimumYield: wantedYield ?? MinimumYield.low)
     else { return log.setIngestCredit(nil) }
-    let share = 0.5 + Double(headroom) / Double(compactionMargin)
+    guard wonByteCount > 0 || !log.isPaced else { return false }
+    // What is won is counted before the room of the copies is taken off, and evens out here.
+    let share = 0.25 + Double(headroom) / Double(compactionMargin)
     // A quarter of what is left is how far the log may be ahead, so that a pause of compaction, or
     // of the device, is not one of writers.
     let limit = max(
       Maintenance.minimumIngestCredit, headroom * ledger.table.geometry.segmentByteCount / 4)
-    log.addIngestCredit(Int(Double(wonByteCount) * share), upTo: limit)
+    return log.addIngestCredit(Int(Double(wonByteCount) * share), upTo: limit)
   }
 
   /// Bytes of frames that puts may always be ahead of compaction.

@@ -19,7 +19,8 @@ extension Maintenance {
   /// table never calls a segment sealed whose frames a crash could still lose.
   func sealFinishedSegments() async throws(IOError) {
     while let last = log.finishedSegments.last {
-      if try await settle(through: last.lastFrameIdentifier) != nil { return }
+      let identifier = last.lastFrameIdentifier
+      if try await settle(through: identifier) != nil { return }
       // A write may have failed meanwhile and the frames moved away.
       let finished = log.finishedSegments.prefix {
         $0.lastFrameIdentifier <= last.lastFrameIdentifier
@@ -33,7 +34,8 @@ extension Maintenance {
     try await seal(compactor.takeFinished())
   }
 
-  /// Seals segments whose frames have been flushed; what has died meanwhile is freed along.
+  /// Seals segments whose frames have been flushed; with the same write of the table what has died
+  /// is freed, and what the log and compaction will want is opened.
   func seal(_ finished: [FinishedSegment]) async throws(IOError) {
     guard !finished.isEmpty else { return }
     var changes: [(SegmentIndex, SegmentEntry)] = []
@@ -41,16 +43,48 @@ extension Maintenance {
       try await provideSegments()
       changes.append((segment.segment, await sealedEntry(of: segment)))
     }
-    if let error = await device.flush() { throw error }
+    if let error = try await meanwhile({ [device] in await device.flush() }) { throw error }
     try await turnOver(sealed: changes, freed: log.takeDeadSegmentsFlag() ? ledger.dead : [])
   }
 
-  /// Changes the table, and tells those who kept something of what is freed.
+  /// Changes the table, and tells those who keep something of what is freed or wait for what is
+  /// opened.
   func turnOver(
     sealed: [(SegmentIndex, SegmentEntry)] = [], freed dead: [SegmentIndex]
   ) async throws(IOError) {
-    try await ledger.turnOver(sealed: sealed, freed: dead, flushed: compactor.flushedOutputs)
+    guard !sealed.isEmpty || !dead.isEmpty else { return }
+    let opensAhead = !isClosing && ledger.headroom > 2
+    let forLog = opensAhead ? takeSegmentsForLog() : []
+    let spares = opensAhead ? compactor.takeSpares() : []
+    let opened = try await ledger.turnOver(
+      SegmentTurnover(
+        sealed: sealed, freed: dead, flushed: compactor.flushedOutputs,
+        opened: forLog.map { ($0, .user) } + spares))
+    if !forLog.isEmpty { log.provide(Array(opened.prefix(forLog.count))) }
+    for (spare, stream) in zip(opened.dropFirst(forLog.count), spares.map(\.1)) {
+      compactor.provide(spare, for: stream)
+    }
     if !dead.isEmpty { compactor.forget(dead) }
+  }
+
+  /// Waits for the device while compaction goes on.
+  ///
+  /// Nothing that writes the table is waited for so: compaction may write it.
+  func meanwhile<Result: Sendable>(
+    _ work: @escaping @Sendable () async -> Result
+  ) async throws(IOError) -> Result {
+    let step = BackgroundStep(on: thread, wake: signal, work)
+    // What else the signal was raised for is looked at afterwards.
+    defer { signal.raise() }
+    while true {
+      if let result = step.value { return result }
+      await signal.wait()
+      try await compactor.advance(minimumYield: wantedYield)
+      if pace() { log.resumeSpaceWaiters() }
+      armTimer()
+      // However often the signal is raised, the work itself has its turn on this thread.
+      await Task.yield()
+    }
   }
 
   /// Writes the summary of a finished segment and returns what the table will say of it.
@@ -84,9 +118,11 @@ extension Maintenance {
   }
 
   /// Waits until a frame is durable, nil for all that was appended, rewriting what fails meanwhile.
+  /// Compaction goes on, unless there is none or the store is being closed.
   func settle(through identifier: UInt64?) async throws(IOError) -> StoreError? {
     while true {
-      switch await log.settleForMaintenance(through: identifier) {
+      let log = log
+      switch try await meanwhile({ await log.settleForMaintenance(through: identifier) }) {
       case .durable: return nil
       case .failed(let error): return error
       case .mustRewrite:

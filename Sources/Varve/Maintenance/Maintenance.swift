@@ -56,6 +56,8 @@ final class Maintenance: @unchecked Sendable {
   var unpublishedCheckpoint: [SegmentIndex] = []
   /// Segments of relocated records that a crash left unsealed.
   private var unsealed: [FinishedSegment]
+  /// Whether the store is being closed: nothing new is begun.
+  var isClosing = false
   /// Who waits until nothing is worth moving.
   var compactionRequest: CompactionRequest?
   /// Rewrites since the store was opened: a device that fails everywhere is given up.
@@ -149,6 +151,7 @@ final class Maintenance: @unchecked Sendable {
         case .checkpoint(let waiter): waiter.resume(await writeCheckpoint())
         case .compact(let waiter): await beginCompaction(waiter)
         case .close(let waiter):
+          isClosing = true
           endRequest(.closedStore)
           let error = await closeStore()
           await end(due)
@@ -256,13 +259,7 @@ final class Maintenance: @unchecked Sendable {
     // A checkpoint that is being written is given up before the reserve is touched.
     guard unpublishedCheckpoint.isEmpty || ledger.headroom > 0 else { return }
     let hasRoomForPuts = ledger.headroom > 0
-    let limit = max(ledger.headroom > 2 ? 2 : 1, min(4, ledger.headroom / 16))
-    let wantedCount = log.wantedSegmentCount(upTo: limit)
-    var taken: [SegmentIndex] = []
-    // Two stay back: for records whose write fails, and for what compaction moves.
-    while taken.count < wantedCount, ledger.free.count > 2, let segment = ledger.takeFree() {
-      taken.append(segment)
-    }
+    let taken = takeSegmentsForLog()
     if !taken.isEmpty {
       var opened = try await ledger.open(taken, stream: .user)
       for position in opened.indices { opened[position].isReserve = !hasRoomForPuts }
@@ -275,8 +272,20 @@ final class Maintenance: @unchecked Sendable {
     health.setFull(isFull)
   }
 
+  /// Takes as many free segments as the log wants made ready.
+  func takeSegmentsForLog() -> [SegmentIndex] {
+    let limit = max(ledger.headroom > 2 ? 2 : 1, min(4, ledger.headroom / 16))
+    let wantedCount = log.wantedSegmentCount(upTo: limit)
+    var taken: [SegmentIndex] = []
+    // Two stay back: for records whose write fails, and for what compaction moves.
+    while taken.count < wantedCount, ledger.free.count > 2, let segment = ledger.takeFree() {
+      taken.append(segment)
+    }
+    return taken
+  }
+
   /// Looks after a log that may go idle: ticks until it has nothing left to write out.
-  private func armTimer() {
+  func armTimer() {
     guard log.hasQuietWork, !log.isTimerArmed.exchange(true, ordering: .acquiringAndReleasing)
     else { return }
     timer = Task(executorPreference: thread) { [log, environment, signal] in

@@ -25,7 +25,7 @@ final class SegmentLedger: @unchecked Sendable {
   private(set) var userOrder: [SegmentIndex]
   /// Segments of relocated records, free ones excluded.
   private(set) var relocated: [SegmentIndex]
-  /// The sequence number at which each segment was begun, as far as known: its age.
+  /// The sequence number at which each segment was begun, or was half full, as far as known.
   private(set) var beginSequences: [SegmentIndex: SequenceNumber]
   /// Segments sealed and freed since the store was opened.
   private(set) var turnoverCount = 0
@@ -98,60 +98,70 @@ final class SegmentLedger: @unchecked Sendable {
     return free.remove(at: position)
   }
 
-  /// Opens free segments in the table under new generations, each the successor of the one before.
-  ///
-  /// DURABILITY: a generation is durable before a frame carries it, so that it is never used twice
-  /// and leftovers of an earlier use never pass for frames.
+  /// Opens free segments in the table under new generations.
   func open(
     _ taken: [SegmentIndex], stream: StreamKind
   ) async throws(IOError) -> [PreparedSegment] {
-    var predecessor = stream == .user ? userOrder.last ?? .none : .none
-    var changes: [(SegmentIndex, SegmentEntry)] = []
-    for segment in taken {
-      let generation = Generation(table[segment].generation.rawValue + 1)
-      let entry = SegmentEntry(
-        state: .open, stream: stream, generation: generation, predecessor: predecessor)
-      changes.append((segment, entry))
-      // Relocated records may be met in any order.
-      if !stream.isRelocation { predecessor = segment }
+    try await turnOver(SegmentTurnover(opened: taken.map { ($0, stream) }))
+  }
+
+  /// Seals, frees and opens segments with one write of the table, and returns what was opened.
+  ///
+  /// DURABILITY: copies are all that is left of what lay in a segment that is freed. The same write
+  /// says how far the copies have been flushed, so that a loss among them is never taken for the
+  /// end of a compaction that a crash interrupted. The table says "free" durably before a segment
+  /// can be put to use again. A generation is durable before a frame carries it, so that it is
+  /// never used twice and leftovers of an earlier use never pass for frames.
+  @discardableResult
+  func turnOver(_ turnover: SegmentTurnover) async throws(IOError) -> [PreparedSegment] {
+    var changes = turnover.sealed
+    changes += turnover.freed.map { segment in
+      (segment, SegmentEntry(state: .free, generation: table[segment].generation))
     }
-    try await update(changes)
-    if stream == .user { userOrder += taken }
-    if stream.isRelocation { relocated += taken }
-    return changes.map { segment, entry in
+    if !turnover.freed.isEmpty {
+      for (segment, pageCount) in turnover.flushed {
+        var entry = table[segment]
+        entry.endPageCount = PageCount(UInt32(pageCount))
+        changes.append((segment, entry))
+      }
+    }
+    let opened = openEntries(turnover.opened)
+    try await update(changes + opened)
+    turnoverCount += turnover.sealed.count + turnover.freed.count
+    for (segment, _) in turnover.sealed { noteAge(segment) }
+    noteFreed(turnover.freed)
+    return opened.map { segment, entry in
+      if entry.stream == .user { userOrder.append(segment) }
+      if entry.stream.isRelocation { relocated.append(segment) }
       segments.setGeneration(entry.generation, of: segment)
       beginSequences[segment] = log.lastSequence
       return PreparedSegment(segment: segment, generation: entry.generation, isReserve: false)
     }
   }
 
-  /// Seals segments, and with the same write frees others.
-  ///
-  /// `flushed` says how far open segments of relocated records have been flushed.
-  ///
-  /// DURABILITY: copies are all that is left of what lay in a segment that is freed. The same write
-  /// says how far the copies have been flushed, so that a loss among them is never taken for the
-  /// end of a compaction that a crash interrupted. The table says "free" durably before a segment
-  /// can be put to use again.
-  func turnOver(
-    sealed: [(SegmentIndex, SegmentEntry)] = [], freed dead: [SegmentIndex],
-    flushed: [(segment: SegmentIndex, pageCount: Int)] = []
-  ) async throws(IOError) {
-    guard !sealed.isEmpty || !dead.isEmpty else { return }
-    var changes = sealed
-    changes += dead.map { segment in
-      (segment, SegmentEntry(state: .free, generation: table[segment].generation))
+  /// The entries of segments that are opened under new generations: those of the user's log and of
+  /// a checkpoint each name the one before.
+  private func openEntries(
+    _ opened: [(SegmentIndex, StreamKind)]
+  ) -> [(SegmentIndex, SegmentEntry)] {
+    var last: [StreamKind: SegmentIndex] = [.user: userOrder.last ?? .none]
+    return opened.map { segment, stream in
+      let predecessor = last[stream] ?? .none
+      // Relocated records may be met in any order.
+      if !stream.isRelocation { last[stream] = segment }
+      let generation = Generation(table[segment].generation.rawValue + 1)
+      return (
+        segment,
+        SegmentEntry(
+          state: .open, stream: stream, generation: generation, predecessor: predecessor)
+      )
     }
-    if !dead.isEmpty {
-      for (segment, pageCount) in flushed {
-        var entry = table[segment]
-        entry.endPageCount = PageCount(UInt32(pageCount))
-        changes.append((segment, entry))
-      }
-    }
-    try await update(changes)
-    turnoverCount += sealed.count + dead.count
-    noteFreed(dead)
+  }
+
+  /// What is in a segment came between the time that it was opened and now.
+  private func noteAge(_ segment: SegmentIndex) {
+    guard let begun = beginSequences[segment]?.rawValue else { return }
+    beginSequences[segment] = SequenceNumber(begun + (log.lastSequence.rawValue - begun) / 2)
   }
 
   /// Takes segments that the table calls free into the free list.
@@ -186,4 +196,16 @@ final class SegmentLedger: @unchecked Sendable {
         && !segments.isPinned($0)
     }
   }
+}
+
+/// What one write of the table changes.
+struct SegmentTurnover {
+  var sealed: [(SegmentIndex, SegmentEntry)] = []
+  var freed: [SegmentIndex] = []
+  /// How far open segments of relocated records have been flushed.
+  var flushed: [(segment: SegmentIndex, pageCount: Int)] = []
+  /// Free segments to open, and their streams.
+  var opened: [(SegmentIndex, StreamKind)] = []
+
+  var isEmpty: Bool { sealed.isEmpty && freed.isEmpty && opened.isEmpty }
 }
