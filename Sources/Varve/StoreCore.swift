@@ -282,6 +282,8 @@ final class StoreCore: Sendable {
     result.freedSegmentCount = counters.value(counters.freedSegments)
     result.relocatedRecordCount = counters.value(counters.relocatedRecords)
     result.relocationByteCount = counters.value(counters.relocationBytes)
+    result.compactedSegmentCount = counters.value(counters.compactedSegments)
+    result.deadTombstoneCount = counters.value(counters.deadTombstones)
     result.segmentCount = Int(geometry.segmentCount)
     result.freeSegmentCount = maintenance?.freeSegmentCount ?? foundFreeSegmentCount
     result.reservedSegmentCount = Maintenance.reserve(segmentCount: geometry.segmentCount)

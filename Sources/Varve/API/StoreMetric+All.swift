@@ -32,6 +32,12 @@ extension StoreMetric {
     .counter(
       "relocationBytes", \.relocationByteCount, "Bytes of frames that compaction wrote."),
     .counter("relocatedRecords", \.relocatedRecordCount, "Records that compaction moved."),
+    .counter(
+      "compactedSegments", \.compactedSegmentCount,
+      "Segments that compaction emptied of what was live in them."),
+    .counter(
+      "deadTombstones", \.deadTombstoneCount,
+      "Tombstones that died, since no older record of their key was left."),
     .counter("frames", \.frameCount, "Frames written."),
     .counter("flushes", \.flushCount, "Flushes of the device."),
     .gauge("segments", \.segmentCount, "Segments in all."),
@@ -54,5 +60,8 @@ extension StoreMetric {
     .counter(
       "loopStalls", \.loopStallCount,
       "Times that tasks on the store's executor held up its I/O for more than 5 ms."),
+    .gauge(
+      "clockMilliseconds", \.clockMilliseconds,
+      "The store's own clock, by which records expire, in milliseconds since 1970."),
   ]
 }

@@ -39,6 +39,10 @@ public struct StoreStatistics: Hashable, Sendable {
   public var relocationByteCount: UInt64 = 0
   /// Records that compaction moved.
   public var relocatedRecordCount: UInt64 = 0
+  /// Segments that compaction emptied of what was live in them.
+  public var compactedSegmentCount: UInt64 = 0
+  /// Tombstones that died, since no older record of their key was left.
+  public var deadTombstoneCount: UInt64 = 0
   /// Frames written.
   public var frameCount: UInt64 = 0
   /// Flushes of the device.

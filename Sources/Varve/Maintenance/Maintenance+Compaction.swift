@@ -9,10 +9,10 @@
 //   write   the frames, flush
 //   swing   the index entries that have not changed meanwhile
 //
-// DURABILITY: only sealed segments are victims, and all frames of those had been flushed, so nothing
-// above the durable watermark is ever copied. The copies are flushed before the index names them;
-// a record that is replaced in between keeps its new place, because the entry is compared; the
-// victim is freed, durably, only once its exact count of live records is zero, which it is not
+// DURABILITY: only sealed segments are victims, and all frames of those had been flushed, so
+// nothing above the durable watermark is ever copied. The copies are flushed before the index names
+// them; a record that is replaced in between keeps its new place, because the entry is compared;
+// the victim is freed, durably, only once its exact count of live records is zero, which it is not
 // while a record in it was superseded by one that a crash could still lose.
 
 import Logging
