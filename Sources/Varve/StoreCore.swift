@@ -276,6 +276,7 @@ final class StoreCore: Sendable {
     result.frameByteCount = counters.value(counters.frameBytes)
     result.paddingByteCount = counters.value(counters.paddingBytes)
     result.metadataByteCount = counters.value(counters.metadataBytes)
+    result.summaryByteCount = counters.value(counters.summaryBytes)
     result.checkpointByteCount = counters.value(counters.checkpointBytes)
     result.frameCount = counters.value(counters.frames)
     result.flushCount = counters.value(counters.flushes)
@@ -283,10 +284,16 @@ final class StoreCore: Sendable {
     result.relocatedRecordCount = counters.value(counters.relocatedRecords)
     result.relocationByteCount = counters.value(counters.relocationBytes)
     result.compactedSegmentCount = counters.value(counters.compactedSegments)
+    result.reclaimedByteCount = counters.value(counters.reclaimedBytes)
     result.deadTombstoneCount = counters.value(counters.deadTombstones)
+    result.spaceWaitCount = counters.value(counters.spaceWaits)
+    result.spaceWaitNanoseconds = counters.value(counters.spaceWaitNanoseconds)
     result.segmentCount = Int(geometry.segmentCount)
     result.freeSegmentCount = maintenance?.freeSegmentCount ?? foundFreeSegmentCount
     result.reservedSegmentCount = Maintenance.reserve(segmentCount: geometry.segmentCount)
+    result.usedByteCount =
+      (result.segmentCount - result.freeSegmentCount) * geometry.segmentByteCount
+    result.liveByteCount = segments.liveByteCount
     result.indexByteCount = index.reservedByteCount
     result.cacheByteCount = cache.byteCount
     result.bufferByteCount = log.bufferByteCount

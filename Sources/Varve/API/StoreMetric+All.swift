@@ -28,6 +28,7 @@ extension StoreMetric {
     .counter(
       "metadataBytes", \.metadataByteCount,
       "Bytes of headers, summaries, tables and superblocks written."),
+    .counter("summaryBytes", \.summaryByteCount, "Of those, bytes of summaries of segments."),
     .counter("checkpointBytes", \.checkpointByteCount, "Bytes of checkpoints written."),
     .counter(
       "relocationBytes", \.relocationByteCount, "Bytes of frames that compaction wrote."),
@@ -36,8 +37,16 @@ extension StoreMetric {
       "compactedSegments", \.compactedSegmentCount,
       "Segments that compaction emptied of what was live in them."),
     .counter(
+      "reclaimedBytes", \.reclaimedByteCount,
+      "Bytes that compaction won: of segments, less what was live in them."),
+    .counter(
       "deadTombstones", \.deadTombstoneCount,
       "Tombstones that died, since no older record of their key was left."),
+    .counter(
+      "spaceWaits", \.spaceWaitCount, "Times that a writer waited for a segment to be ready."),
+    .counter(
+      "spaceWaitNanoseconds", \.spaceWaitNanoseconds,
+      "How long writers waited for segments, in nanoseconds."),
     .counter("frames", \.frameCount, "Frames written."),
     .counter("flushes", \.flushCount, "Flushes of the device."),
     .gauge("segments", \.segmentCount, "Segments in all."),
@@ -45,6 +54,9 @@ extension StoreMetric {
     .gauge(
       "reservedSegments", \.reservedSegmentCount,
       "Segments kept back for deletes, checkpoints and recovery."),
+    .gauge("usedBytes", \.usedByteCount, "Bytes of segments that hold something."),
+    .gauge(
+      "liveBytes", \.liveByteCount, "Bytes of pages that live records and tombstones need."),
     .counter("freedSegments", \.freedSegmentCount, "Segments freed."),
     .gauge("indexBytes", \.indexByteCount, "Memory of the index, in bytes."),
     .gauge("cacheBytes", \.cacheByteCount, "Memory of the cache, in bytes."),

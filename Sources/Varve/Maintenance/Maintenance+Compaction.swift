@@ -196,7 +196,9 @@ extension Maintenance {
       busyVictims.remove(ready.victim)
       counters.add(counters.compactedSegments)
     }
-    wonByteCount += Int(Double(ready.pageCount * Limits.pageByteCount) * ready.yield)
+    let byteCount = Int(Double(ready.pageCount * Limits.pageByteCount) * ready.yield)
+    wonByteCount += byteCount
+    counters.add(counters.reclaimedBytes, byteCount)
     return true
   }
 

@@ -58,7 +58,9 @@ extension Maintenance {
       : 0
     entry.hasSummary = false
     do throws(IOError) {
-      counters.add(counters.metadataBytes, try await sealer.writeSummary(of: finished))
+      let byteCount = try await sealer.writeSummary(of: finished)
+      counters.add(counters.metadataBytes, byteCount)
+      counters.add(counters.summaryBytes, byteCount)
       entry.hasSummary = true
     } catch {
       health.logger.error("a summary was not written", metadata: ["error": "\(error)"])

@@ -19,7 +19,7 @@ import Varve
     info.usedByteCount = 1 << 20
     info.recordCount = records
     info.liveRecordCount = live
-    info.liveByteCount = live.map { $0 * info.byteCount / records }
+    info.liveByteCount = live.map { ($0 * info.byteCount + records - 1) / records }
     info.generation = 2
     return info
   }
