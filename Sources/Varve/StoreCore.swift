@@ -291,6 +291,8 @@ final class StoreCore: Sendable {
     result.segmentCount = Int(geometry.segmentCount)
     result.freeSegmentCount = maintenance?.freeSegmentCount ?? foundFreeSegmentCount
     result.reservedSegmentCount = Maintenance.reserve(segmentCount: geometry.segmentCount)
+    result.discardedByteCount = counters.value(counters.discardedBytes)
+    result.discardFailureCount = counters.value(counters.discardFailures)
     result.usedByteCount =
       (result.segmentCount - result.freeSegmentCount) * geometry.segmentByteCount
     result.liveByteCount = segments.liveByteCount

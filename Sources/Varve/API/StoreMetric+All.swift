@@ -58,6 +58,11 @@ extension StoreMetric {
     .gauge(
       "liveBytes", \.liveByteCount, "Bytes of pages that live records and tombstones need."),
     .counter("freedSegments", \.freedSegmentCount, "Segments freed."),
+    .counter(
+      "discardedBytes", \.discardedByteCount, "Bytes of freed segments that were discarded."),
+    .counter(
+      "discardFailures", \.discardFailureCount,
+      "Discards that failed; after the first, no more are tried."),
     .gauge("indexBytes", \.indexByteCount, "Memory of the index, in bytes."),
     .gauge("cacheBytes", \.cacheByteCount, "Memory of the cache, in bytes."),
     .gauge("bufferBytes", \.bufferByteCount, "Memory of write buffers, in bytes."),

@@ -69,6 +69,10 @@ public struct StoreStatistics: Hashable, Sendable {
   public var liveByteCount = 0
   /// Segments freed since the store was opened.
   public var freedSegmentCount: UInt64 = 0
+  /// Bytes of freed segments that were discarded, see `StoreOptions.discard`.
+  public var discardedByteCount: UInt64 = 0
+  /// Discards that failed. After the first none is tried until the store is opened again.
+  public var discardFailureCount: UInt64 = 0
   /// Bytes of memory of the index.
   public var indexByteCount = 0
   /// Bytes of memory of the cache.

@@ -47,7 +47,7 @@ extension Maintenance {
     let needed = (pages + perSegment - 1) / perSegment
     guard freeSegments.count > reserve + needed else { return nil }
     var free: [SegmentIndex] = []
-    while free.count < needed, let segment = takeFreeSegment() { free.append(segment) }
+    while free.count < needed, let segment = await takeFreeSegment() { free.append(segment) }
     unpublishedCheckpoint = free
     defer { unpublishedCheckpoint = [] }
     let taken = try await openSegments(free, stream: .checkpoint, predecessor: .none)

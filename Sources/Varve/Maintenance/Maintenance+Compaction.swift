@@ -286,7 +286,7 @@ extension Maintenance {
     // freed as soon as the rest has found a place.
     var leftCount = 1
     while !batch.copy(into: &outputs[position], seal, hashKey: hashKey, clock, isLive: isLive) {
-      guard freeSegments.count > leftCount, let free = takeFreeSegment() else { return false }
+      guard freeSegments.count > leftCount, let free = await takeFreeSegment() else { return false }
       leftCount = 0
       let opened = try await openSegments([free], stream: stream, predecessor: .none)
       relocationSegments.append(free)

@@ -110,6 +110,7 @@ extension Maintenance {
     // Oldest last to be reused: wear is spread, and leftovers stay readable for inspection.
     freeSegments.insert(contentsOf: dead.reversed(), at: 0)
     publishFreeCount()
+    discards?.add(dead)
     counters.add(counters.freedSegments, dead.count)
     turnoverCount += dead.count
     isCompactionStuck = false
@@ -154,7 +155,7 @@ extension Maintenance {
     var targets = log.takeReady()
     let pagesPerSegment = max(
       1, Int(superblock.geometry.framePageLimit(summaryPages: PageCount(1)).rawValue) / 2)
-    while targets.count < 1 + plan.pageCount / pagesPerSegment, let free = takeFreeSegment() {
+    while targets.count < 1 + plan.pageCount / pagesPerSegment, let free = await takeFreeSegment() {
       let generation = try await openSegment(
         free, stream: .user, predecessor: userOrder.last ?? .none)
       userOrder.append(free)

@@ -65,6 +65,8 @@ final class Maintenance: @unchecked Sendable {
   var outputs: [RelocationOutput]
   /// What compaction is at.
   var relocation: Relocation?
+  /// What tells the device about freed segments; nil where nobody asked for it.
+  let discards: SegmentDiscards?
   /// What is being read for the next step of compaction.
   var prefetch: RelocationPrefetch?
   /// Victims of which not everything has been moved.
@@ -128,6 +130,8 @@ final class Maintenance: @unchecked Sendable {
     unsealed = recovered.relocated.openScans.map(FinishedSegment.init)
     let streamCount = Maintenance.streamCount(segmentCount: superblock.geometry.segmentCount)
     outputs = StreamKind.relocations.prefix(streamCount).map(RelocationOutput.init)
+    discards = SegmentDiscards.start(
+      options, on: device, geometry: superblock.geometry, for: log)
     publishedTable = PublishedTable(table, order: userOrder)
     freeSegments = table.entries.filter { $0.entry.state == .free }.map(\.segment).reversed()
     publishFreeCount()
@@ -186,8 +190,11 @@ final class Maintenance: @unchecked Sendable {
   /// Waits until the task has ended, which it does once closed or abandoned.
   func join() async { await task.withLock { $0 }?.value }
 
-  /// Waits, blocking, until the thread of the task has ended, which it does with the task.
-  func joinThread() { thread.join() }
+  /// Waits, blocking, until the threads of the task have ended, which they do with the task.
+  func joinThread() {
+    thread.join()
+    discards?.joinThread()
+  }
 
   /// Runs until closed or abandoned.
   private func run() async {
@@ -216,6 +223,7 @@ final class Maintenance: @unchecked Sendable {
     clock.stopRecording(log.isPoisoned ? .poisonedStore : .closedStore)
     await timer?.value
     await dropRelocation()
+    await discards?.end()
     let late = commands.withLock { commands in
       defer { commands = nil }
       return commands ?? []
@@ -314,8 +322,15 @@ final class Maintenance: @unchecked Sendable {
     counters.add(counters.metadataBytes, byteCount)
   }
 
-  /// Takes a segment that nobody reads out of the free list.
-  func takeFreeSegment() -> SegmentIndex? {
+  /// Takes a segment that nobody reads out of the free list. Where nothing is left but what is
+  /// being discarded, it waits for that.
+  func takeFreeSegment() async -> SegmentIndex? {
+    if let segment = takeUnpinnedSegment() { return segment }
+    guard await discards?.finish() == true else { return nil }
+    return takeUnpinnedSegment()
+  }
+
+  private func takeUnpinnedSegment() -> SegmentIndex? {
     defer { publishFreeCount() }
     // A segment whose generations are used up (after 2^32 uses) is left alone.
     let position = freeSegments.lastIndex {
@@ -368,7 +383,7 @@ final class Maintenance: @unchecked Sendable {
     let wantedCount = log.wantedSegmentCount(upTo: limit)
     var taken: [SegmentIndex] = []
     // Two stay back: for records whose write fails, and for what compaction moves.
-    while taken.count < wantedCount, freeSegments.count > 2, let segment = takeFreeSegment() {
+    while taken.count < wantedCount, freeSegments.count > 2, let segment = await takeFreeSegment() {
       taken.append(segment)
     }
     if !taken.isEmpty {

@@ -25,6 +25,8 @@ final class StoreCounters: Sendable {
   let relocationBytes = Atomic<UInt64>(0)
   let reclaimedBytes = Atomic<UInt64>(0)
   let summaryBytes = Atomic<UInt64>(0)
+  let discardedBytes = Atomic<UInt64>(0)
+  let discardFailures = Atomic<UInt64>(0)
   let spaceWaits = Atomic<UInt64>(0)
   let spaceWaitNanoseconds = Atomic<UInt64>(0)
 
