@@ -5,7 +5,7 @@ public enum DiscardOutcome: Hashable, Sendable {
   case zeros
   /// It reads as before.
   case oldContent
-  /// Some sectors, which the seed of the plan of faults chooses, read as zeros, the others as before.
+  /// Some sectors, which the seed of the plan of faults chooses, read as zeros, others as before.
   case mixture
   /// The device refuses with this error number.
   case failure(errorNumber: Int32)

@@ -49,7 +49,7 @@ final class SegmentDiscards: Sendable {
     self.thread = thread
   }
 
-  /// Starts what discards for a store, where its options ask for it and its device takes note of it.
+  /// Starts what discards for a store, where its options ask for it and its device takes discards.
   static func start(
     _ options: StoreOptions, on device: any BlockDevice, geometry: Geometry, for log: LogAppender
   ) -> SegmentDiscards? {
