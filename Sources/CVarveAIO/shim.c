@@ -53,6 +53,14 @@ int varve_block_device_physical_byte_count(int descriptor, uint32_t *byteCount) 
   return 0;
 }
 
+int varve_block_device_discard(int descriptor, uint64_t byteOffset, uint64_t byteCount) {
+  uint64_t range[2] = {byteOffset, byteCount};
+  int result;
+  do result = ioctl(descriptor, BLKDISCARD, range);
+  while (result < 0 && errno == EINTR);
+  return result < 0 ? -errno : 0;
+}
+
 // The kernel's structure of 256 bytes, by offset: the headers of older systems end before what is
 // asked for here.
 int varve_io_traits_of(int descriptor, struct varve_io_traits *traits) {

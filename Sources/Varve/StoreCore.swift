@@ -276,15 +276,26 @@ final class StoreCore: Sendable {
     result.frameByteCount = counters.value(counters.frameBytes)
     result.paddingByteCount = counters.value(counters.paddingBytes)
     result.metadataByteCount = counters.value(counters.metadataBytes)
+    result.summaryByteCount = counters.value(counters.summaryBytes)
     result.checkpointByteCount = counters.value(counters.checkpointBytes)
     result.frameCount = counters.value(counters.frames)
     result.flushCount = counters.value(counters.flushes)
     result.freedSegmentCount = counters.value(counters.freedSegments)
     result.relocatedRecordCount = counters.value(counters.relocatedRecords)
     result.relocationByteCount = counters.value(counters.relocationBytes)
+    result.compactedSegmentCount = counters.value(counters.compactedSegments)
+    result.reclaimedByteCount = counters.value(counters.reclaimedBytes)
+    result.deadTombstoneCount = counters.value(counters.deadTombstones)
+    result.spaceWaitCount = counters.value(counters.spaceWaits)
+    result.spaceWaitNanoseconds = counters.value(counters.spaceWaitNanoseconds)
     result.segmentCount = Int(geometry.segmentCount)
     result.freeSegmentCount = maintenance?.ledger.freeSegmentCount ?? foundFreeSegmentCount
     result.reservedSegmentCount = SegmentLedger.reserve(segmentCount: geometry.segmentCount)
+    result.discardedByteCount = counters.value(counters.discardedBytes)
+    result.discardFailureCount = counters.value(counters.discardFailures)
+    result.usedByteCount =
+      (result.segmentCount - result.freeSegmentCount) * geometry.segmentByteCount
+    result.liveByteCount = segments.liveByteCount
     result.indexByteCount = index.reservedByteCount
     result.cacheByteCount = cache.byteCount
     result.bufferByteCount = log.bufferByteCount

@@ -139,6 +139,14 @@ public final class AIODevice: InstrumentedDevice {
     return executor
   }
 
+  /// The unit in which the device takes note of discards; nil for a file.
+  public var discardGranularityByteCount: Int? { life.file.discardGranularityByteCount }
+
+  /// Discards a range of a block device, on the calling thread.
+  ///
+  /// - Throws: `DeviceError`, with code `unsupported` where the device takes no discards.
+  public func discard(_ range: Range<UInt64>) throws(DeviceError) { try life.discard(range) }
+
   /// Finishes what has been accepted, ends the threads, destroys the contexts, closes the file.
   public func close() {
     life.end {

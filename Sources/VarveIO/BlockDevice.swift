@@ -25,6 +25,18 @@ public protocol BlockDevice: AnyObject, Sendable {
     threadCount: Int, onStall: @escaping @Sendable (_ nanoseconds: UInt64) -> Void
   ) throws(DeviceError) -> IOExecutor
 
+  /// The unit in which the device takes note of discards, in bytes; nil where it takes none.
+  var discardGranularityByteCount: Int? { get }
+
+  /// Tells the device that the content of a range is no longer needed, so that a flash device need
+  /// not carry it along, and a thin one can give it back. Both ends are multiples of 4096. Until
+  /// the range is written again, reads may find zeros, the old content, or a mixture.
+  ///
+  /// It blocks, for milliseconds or for seconds: call it on a thread that nobody waits for. No
+  /// write to the range may be in flight.
+  /// - Throws: `DeviceError` with code `unsupported` where the device takes no discards.
+  func discard(_ range: Range<UInt64>) throws(DeviceError)
+
   /// Waits for the requests in flight, ends the device's threads and releases its descriptors.
   /// Idempotent. Never called from `complete`. On a thread of an `IOExecutor` it does not wait for
   /// the requests of such threads: free their memory in `complete`.

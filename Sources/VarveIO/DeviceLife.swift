@@ -8,6 +8,8 @@ struct DeviceLife: ~Copyable, Sendable {
   let file: SharedFile
   private let threads: Mutex<[DeviceThread]>
   private let isClosingFlag = Atomic<Bool>(false)
+  /// Held through a discard, so that the file is not closed meanwhile.
+  private let discardTurn = Mutex(())
   /// Whether the device's own threads no longer use the file.
   private let hasEnded = Atomic<Bool>(false)
   private let forkGeneration = varve_fork_generation()
@@ -68,6 +70,26 @@ struct DeviceLife: ~Copyable, Sendable {
     if start < requests.count { body(requests[start...]) }
   }
 
+  /// Discards a range of a block device. Blocks.
+  borrowing func discard(_ range: Range<UInt64>) throws(DeviceError) {
+    let isForked = varve_fork_generation() != forkGeneration
+    guard file.discardGranularityByteCount != nil, !isForked else {
+      throw DeviceError(
+        .unsupported, path: file.path, message: "\(file.path) takes no discards here")
+    }
+    let isValid =
+      range.upperBound <= file.byteCount && (range.lowerBound | range.upperBound) % 4096 == 0
+    let result = discardTurn.withLock { _ -> Int32 in
+      if isClosing { return -ESHUTDOWN }
+      return isValid
+        ? varve_block_device_discard(
+          file.descriptor, range.lowerBound, range.upperBound - range.lowerBound) : -EINVAL
+    }
+    guard result == 0 else {
+      throw .system("discard a range of", path: file.path, errorNumber: -result)
+    }
+  }
+
   /// Has the threads finish what was accepted, waits for them and closes the file, or leaves that
   /// to the last loop that uses it. Idempotent. `beginClosing` tells the threads.
   borrowing func end(beginClosing: () -> Void) {
@@ -75,7 +97,11 @@ struct DeviceLife: ~Copyable, Sendable {
     // The threads of the parent do not exist in a forked child, nor, perhaps, the owners of locks:
     // nothing there to end.
     let isForked = varve_fork_generation() != forkGeneration
-    if !isForked { beginClosing() }
+    if !isForked {
+      beginClosing()
+      // A discard that began before the flag was set still uses the descriptor.
+      discardTurn.withLock { _ in }
+    }
     threads.withLock { threads in
       for thread in threads where !isForked {
         // The last reference may be dropped by a completion: the thread then ends by itself.

@@ -25,6 +25,9 @@ public struct DeviceTraits: Hashable, Sendable {
   public var atomicMinimumByteCount: Int?
   /// The largest such write; 0 for none.
   public var atomicMaximumByteCount: Int?
+  /// What the device takes note of when it is told that a range is no longer needed; 0 where it
+  /// takes no such discards.
+  public var discardGranularityByteCount: Int?
   /// Whether the device has a head to move.
   public var isRotational: Bool?
 
@@ -67,6 +70,10 @@ extension DeviceTraits {
     hasVolatileCache = value("write_cache").map { $0 == "write back" }
     hasForcedUnitAccess = value("fua").map { $0 != "0" }
     isRotational = value("rotational").map { $0 != "0" }
+    // Without a maximum there is no support, whatever the granularity says.
+    discardGranularityByteCount = value("discard_max_bytes").flatMap { UInt64($0) }.map {
+      $0 == 0 ? 0 : value("discard_granularity").flatMap { Int($0) } ?? 0
+    }
     atomicMinimumByteCount = value("atomic_write_unit_min_bytes").flatMap { Int($0) }
     atomicMaximumByteCount = value("atomic_write_unit_max_bytes").flatMap { Int($0) }
   }

@@ -7,6 +7,8 @@ final class SharedFile: Sendable {
   let path: String
   let byteCount: UInt64
   let isWritable: Bool
+  /// The unit in which the device takes note of discards; nil where it takes none.
+  let discardGranularityByteCount: Int?
   private let file: Mutex<DirectFile?>
   /// Threads and groups of threads that may use the descriptor: the device's own are one.
   private let userCount = Atomic<Int>(1)
@@ -16,7 +18,17 @@ final class SharedFile: Sendable {
     path = file.path
     byteCount = file.byteCount
     isWritable = file.access == .readWrite
+    discardGranularityByteCount = SharedFile.discardGranularityByteCount(of: file)
     self.file = Mutex(consume file)
+  }
+
+  /// A hole in a file would have to be allocated again, with metadata that every write waits for:
+  /// files are not discarded.
+  private static func discardGranularityByteCount(of file: borrowing DirectFile) -> Int? {
+    guard file.kind == .blockDevice, file.access == .readWrite,
+      let byteCount = file.traits().discardGranularityByteCount, byteCount > 0
+    else { return nil }
+    return byteCount
   }
 
   /// Counts the thread of a loop, which may use the descriptor after the device's own have ended.

@@ -73,6 +73,14 @@ public final class FaultyDevice: BlockDevice {
     try base.makeExecutor(threadCount: threadCount, onStall: onStall)
   }
 
+  /// That of the device below.
+  public var discardGranularityByteCount: Int? { base.discardGranularityByteCount }
+
+  /// Discards a range of the device below: no rule speaks of that.
+  ///
+  /// - Throws: what the device below throws.
+  public func discard(_ range: Range<UInt64>) throws(DeviceError) { try base.discard(range) }
+
   /// Closes the device below.
   public func close() { base.close() }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import Synchronization
 import VarveIO
 
@@ -79,6 +80,28 @@ public final class SimulatedDevice: BlockDevice {
   /// Replaces the plan; occurrences count from here.
   public func install(_ faults: FaultPlan) {
     medium.state.withLock { $0.faults = FaultInjector(plan: faults) }
+  }
+
+  /// Lets the device take discards, in units of 4096 bytes, with this outcome; nil, as at first,
+  /// lets it take none.
+  public func install(discards outcome: DiscardOutcome?) {
+    medium.state.withLock { $0.discardOutcome = outcome }
+  }
+
+  /// 4096 where `install(discards:)` lets the device take discards, else nil.
+  public var discardGranularityByteCount: Int? {
+    medium.state.withLock { $0.discardOutcome == nil ? nil : 4096 }
+  }
+
+  /// Discards a range, with the outcome that was installed.
+  ///
+  /// - Throws: `DeviceError` with code `unsupported` where none was, and `io` where it is to fail.
+  public func discard(_ range: Range<UInt64>) throws(DeviceError) {
+    let errorNumber = pump.isClosed ? ESHUTDOWN : medium.discard(range)
+    guard errorNumber != 0 else { return }
+    throw DeviceError(
+      errorNumber == EOPNOTSUPP ? .unsupported : .io, path: "", errorNumber: errorNumber,
+      message: "the simulated device discards nothing (errno \(errorNumber))")
   }
 
   /// Flips `bitCount` bits, chosen by the plan's seed, somewhere in a range of the medium.

@@ -1,3 +1,4 @@
+import Glibc
 import Synchronization
 import VarveIO
 
@@ -13,6 +14,7 @@ final class SimulatedMedium: RequestExecutor {
     var events: [HistoryEvent] = []
     var faults: FaultInjector
     var nextTicket: UInt64 = 0
+    var discardOutcome: DiscardOutcome?
 
     mutating func record(_ event: HistoryEvent) {
       events.append(event)
@@ -46,6 +48,31 @@ final class SimulatedMedium: RequestExecutor {
       case .flush: state.record(.flushSubmitted(ticket: ticket))
       }
       return ticket
+    }
+  }
+
+  /// Discards a range at once: to whatever survives it is a write of zeros that nobody has flushed.
+  /// Returns an error number, or 0.
+  func discard(_ range: Range<UInt64>) -> Int32 {
+    state.withLock { state in
+      guard let outcome = state.discardOutcome else { return EOPNOTSUPP }
+      guard range.upperBound <= state.byteCount, (range.lowerBound | range.upperBound) % 4096 == 0
+      else { return EINVAL }
+      if case .failure(let errorNumber) = outcome { return errorNumber }
+      let whole = Landing(
+        byteOffset: range.lowerBound, bytes: [UInt8](repeating: 0, count: range.count))
+      let ticket = state.nextTicket
+      state.nextTicket += 1
+      state.record(.writeSubmitted(ticket: ticket, landing: whole, isDurable: false))
+      let landings =
+        switch outcome {
+        case .zeros: [whole]
+        case .oldContent, .failure: [Landing]()
+        case .mixture:
+          state.faults.landingRanges(byteCount: range.count, isTorn: true).map { whole.part($0) }
+        }
+      state.record(.writeCompleted(ticket: ticket, landings: landings, errorNumber: 0))
+      return 0
     }
   }
 

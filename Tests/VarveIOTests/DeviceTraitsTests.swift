@@ -50,4 +50,16 @@ import VarveIO
     #expect(headroom.freeCount <= headroom.maximumCount)
     #expect(AIOHeadroom(usedCount: 9, maximumCount: 3).freeCount == 0)
   }
+
+  @Test("A file is not discarded, whatever its disk can do")
+  func discard() throws {
+    let path = "/var/tmp/varve-discard-\(UUID().uuidString)"
+    defer { unlink(path) }
+    let device = try ThreadPoolDevice(
+      DirectFile.create(path, options: CreateOptions(byteCount: 64 << 10)))
+    #expect(device.discardGranularityByteCount == nil)
+    let error = #expect(throws: DeviceError.self) { try device.discard(0..<4096) }
+    #expect(error?.code == .unsupported)
+    device.close()
+  }
 }

@@ -68,6 +68,7 @@ import VarveTesting
         #expect(told["state"] as? String == segment.state.rawValue)
         #expect(told["stream"] as? String == segment.stream?.rawValue)
         #expect(told["liveRecords"] as? Int == segment.liveRecordCount)
+        #expect(told["liveBytes"] as? Int == segment.liveByteCount)
         #expect(told["newerSegments"] as? Int == segment.newerSegmentCount)
         #expect(told["lastSeq"] as? UInt64 == segment.lastSequence)
       }

@@ -95,3 +95,5 @@ struct varve_io_traits {
 int varve_io_traits_of(int descriptor, struct varve_io_traits *traits);
 /// The physical sector of a block device.
 int varve_block_device_physical_byte_count(int descriptor, uint32_t *byteCount);
+/// Tells a block device that a range of it is no longer needed. Blocks until the device has done it.
+int varve_block_device_discard(int descriptor, uint64_t byteOffset, uint64_t byteCount);

@@ -45,6 +45,10 @@ public struct SegmentInfo: Hashable, Sendable {
   public var liveRecordCount: Int?
   /// The tombstones in it that the index names; nil as above.
   public var liveTombstoneCount: Int?
+  /// The bytes of it that the records take which the index names, tombstones included: what each
+  /// needs of a page, and in a segment that compaction filled what could not be filled as well. nil
+  /// as above.
+  public var liveByteCount: Int?
   /// Its age: how many segments of the users' log were begun after it. nil for other streams, and
   /// where that is not known.
   public var newerSegmentCount: Int?
@@ -57,16 +61,12 @@ public struct SegmentInfo: Hashable, Sendable {
   public init() {}
 
   /// The share of the segment, from 0 to 1, that what is live in it takes; nil where nobody has
-  /// counted that. Records count alike, however long they are; where it is not known how many were
-  /// written, it is what they took at most.
+  /// counted that. The rest is what compaction could win.
   public var liveShare: Double? {
     guard state != .free else { return 0 }
-    let usedShare = byteCount > 0 ? Double(usedByteCount ?? byteCount) / Double(byteCount) : 1
+    guard byteCount > 0 else { return nil }
+    let usedShare = min(1, Double(usedByteCount ?? byteCount) / Double(byteCount))
     guard stream != .checkpoint else { return usedShare }
-    guard let liveRecordCount else { return nil }
-    let namedCount = liveRecordCount + (liveTombstoneCount ?? 0)
-    guard namedCount > 0 else { return 0 }
-    guard let recordCount, recordCount > 0 else { return usedShare }
-    return min(1, Double(namedCount) / Double(recordCount)) * usedShare
+    return liveByteCount.map { min(usedShare, Double($0) / Double(byteCount)) }
   }
 }

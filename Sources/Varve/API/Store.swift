@@ -76,13 +76,13 @@ public final class Store: Sendable {
   /// - Throws: `io`, `poisoned`, `closed`, `readOnly`.
   public func checkpoint() async throws(StoreError) { try await core.checkpoint() }
 
-  /// Compacts until no segment would give back an eighth of itself, and lets the tombstones die that
-  /// nothing needs any more.
+  /// Compacts until no segment would give back an eighth of itself, and lets the tombstones die
+  /// that nothing needs any more.
   ///
-  /// The store compacts on its own as space gets short; this is for before a backup, or a quiet hour.
-  /// Reads and writes go on meanwhile. Durable on return: every write before it, and everything that
-  /// moved. Cost: reads the segments that it empties, and the summaries of all where there are
-  /// tombstones; writes what is live in them.
+  /// The store compacts on its own as space gets short; this is for before a backup, or a quiet
+  /// hour. Reads and writes go on meanwhile. Durable on return: every write before it, and
+  /// everything that moved. Cost: reads the segments that it empties, and the summaries of all
+  /// where there are tombstones; writes what is live in them.
   /// - Throws: `indeterminate` where a flush failed; `poisoned`, `closed`, `readOnly`.
   public func compact() async throws(StoreError) { try await core.compact() }
 

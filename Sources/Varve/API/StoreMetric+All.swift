@@ -28,10 +28,25 @@ extension StoreMetric {
     .counter(
       "metadataBytes", \.metadataByteCount,
       "Bytes of headers, summaries, tables and superblocks written."),
+    .counter("summaryBytes", \.summaryByteCount, "Of those, bytes of summaries of segments."),
     .counter("checkpointBytes", \.checkpointByteCount, "Bytes of checkpoints written."),
     .counter(
       "relocationBytes", \.relocationByteCount, "Bytes of frames that compaction wrote."),
     .counter("relocatedRecords", \.relocatedRecordCount, "Records that compaction moved."),
+    .counter(
+      "compactedSegments", \.compactedSegmentCount,
+      "Segments that compaction emptied of what was live in them."),
+    .counter(
+      "reclaimedBytes", \.reclaimedByteCount,
+      "Bytes that compaction won: of segments, less what was live in them."),
+    .counter(
+      "deadTombstones", \.deadTombstoneCount,
+      "Tombstones that died, since no older record of their key was left."),
+    .counter(
+      "spaceWaits", \.spaceWaitCount, "Times that a writer waited for a segment to be ready."),
+    .counter(
+      "spaceWaitNanoseconds", \.spaceWaitNanoseconds,
+      "How long writers waited for segments, in nanoseconds."),
     .counter("frames", \.frameCount, "Frames written."),
     .counter("flushes", \.flushCount, "Flushes of the device."),
     .gauge("segments", \.segmentCount, "Segments in all."),
@@ -39,7 +54,15 @@ extension StoreMetric {
     .gauge(
       "reservedSegments", \.reservedSegmentCount,
       "Segments kept back for deletes, checkpoints and recovery."),
+    .gauge("usedBytes", \.usedByteCount, "Bytes of segments that hold something."),
+    .gauge(
+      "liveBytes", \.liveByteCount, "Bytes of pages that live records and tombstones need."),
     .counter("freedSegments", \.freedSegmentCount, "Segments freed."),
+    .counter(
+      "discardedBytes", \.discardedByteCount, "Bytes of freed segments that were discarded."),
+    .counter(
+      "discardFailures", \.discardFailureCount,
+      "Discards that failed; after the first, no more are tried."),
     .gauge("indexBytes", \.indexByteCount, "Memory of the index, in bytes."),
     .gauge("cacheBytes", \.cacheByteCount, "Memory of the cache, in bytes."),
     .gauge("bufferBytes", \.bufferByteCount, "Memory of write buffers, in bytes."),
@@ -54,5 +77,8 @@ extension StoreMetric {
     .counter(
       "loopStalls", \.loopStallCount,
       "Times that tasks on the store's executor held up its I/O for more than 5 ms."),
+    .gauge(
+      "clockMilliseconds", \.clockMilliseconds,
+      "The store's own clock, by which records expire, in milliseconds since 1970."),
   ]
 }

@@ -66,6 +66,14 @@ public struct StoreOptions: Sendable {
   /// default is four weeks, no more than any month: a store may stay closed that long, and a date
   /// with a wrong month or year is not believed.
   public var clockJumpBoundSeconds: Double
+  /// Tells the device which segments hold nothing any more, so that a flash device need not carry
+  /// their content along, and a thin volume can give it back. Off unless asked for: some devices
+  /// stall on discards, and what is discarded cannot be looked into afterwards.
+  ///
+  /// It happens on a thread of its own, off the path of reads and writes; a segment is not used
+  /// again before. A file is never discarded. What was free before the store was opened is left as
+  /// it is. Where a discard fails, that is logged once, and none is tried until the next open.
+  public var discard: Bool
   /// Where messages go: nothing in them shows keys or values.
   public var logger: Logger
   /// Where metrics go, once a second; nil emits none. <doc:Metrics> lists them.
@@ -89,7 +97,7 @@ public struct StoreOptions: Sendable {
     executorThreadCount: Int? = nil, cacheEnabled: Bool = true, compression: Bool = true,
     allowBufferedIO: Bool = false,
     recoveryTimeTargetSeconds: Double = 1, compactionBytesPerSecond: Int? = nil,
-    clockJumpBoundSeconds: Double = 28 * 86_400,
+    clockJumpBoundSeconds: Double = 28 * 86_400, discard: Bool = false,
     logger: Logger = Logger(label: "varve"),
     metricsFactory: (any MetricsFactory)? = nil, statisticsSocketPath: String? = nil,
     recoveryProgress: (@Sendable (RecoveryProgress) -> Void)? = nil
@@ -108,6 +116,7 @@ public struct StoreOptions: Sendable {
     self.recoveryTimeTargetSeconds = recoveryTimeTargetSeconds
     self.compactionBytesPerSecond = compactionBytesPerSecond
     self.clockJumpBoundSeconds = clockJumpBoundSeconds
+    self.discard = discard
     self.logger = logger
     self.metricsFactory = metricsFactory
     self.statisticsSocketPath = statisticsSocketPath

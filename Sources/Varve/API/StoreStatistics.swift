@@ -1,5 +1,5 @@
 /// Counters of an open store since it was opened, and what it takes now. Reading them costs a few
-/// microseconds and stops nobody.
+/// microseconds, one more for each thousand segments, and stops nobody.
 public struct StoreStatistics: Hashable, Sendable {
   /// Keys that have a value, and those whose record has expired and has not been reclaimed.
   public var keyCount = 0
@@ -33,12 +33,26 @@ public struct StoreStatistics: Hashable, Sendable {
   public var paddingByteCount: UInt64 = 0
   /// Bytes of segment headers, summaries, tables and superblocks written.
   public var metadataByteCount: UInt64 = 0
+  /// Of those, bytes of summaries of sealed segments.
+  public var summaryByteCount: UInt64 = 0
   /// Bytes of checkpoints written.
   public var checkpointByteCount: UInt64 = 0
   /// Bytes of frames that compaction wrote.
   public var relocationByteCount: UInt64 = 0
   /// Records that compaction moved.
   public var relocatedRecordCount: UInt64 = 0
+  /// Segments that compaction emptied of what was live in them.
+  public var compactedSegmentCount: UInt64 = 0
+  /// Bytes that compaction won: those of the segments that it emptied, less those of what was live
+  /// in them. Divided by `compactedSegmentCount` it is the mean yield of a segment.
+  public var reclaimedByteCount: UInt64 = 0
+  /// Tombstones that died, since no older record of their key was left.
+  public var deadTombstoneCount: UInt64 = 0
+  /// Times that a writer waited for a segment to be made ready, because space was short or segments
+  /// were filled faster than they are prepared.
+  public var spaceWaitCount: UInt64 = 0
+  /// How long writers waited for that, all of them together, in nanoseconds.
+  public var spaceWaitNanoseconds: UInt64 = 0
   /// Frames written.
   public var frameCount: UInt64 = 0
   /// Flushes of the device.
@@ -49,8 +63,16 @@ public struct StoreStatistics: Hashable, Sendable {
   public var freeSegmentCount = 0
   /// Segments kept back for deletes, checkpoints and recovery.
   public var reservedSegmentCount = 0
+  /// Bytes of segments that hold something.
+  public var usedByteCount = 0
+  /// Bytes of pages that live records and tombstones need: records of one size, packed together.
+  public var liveByteCount = 0
   /// Segments freed since the store was opened.
   public var freedSegmentCount: UInt64 = 0
+  /// Bytes of freed segments that were discarded, see `StoreOptions.discard`.
+  public var discardedByteCount: UInt64 = 0
+  /// Discards that failed. After the first none is tried until the store is opened again.
+  public var discardFailureCount: UInt64 = 0
   /// Bytes of memory of the index.
   public var indexByteCount = 0
   /// Bytes of memory of the cache.
@@ -80,6 +102,12 @@ public struct StoreStatistics: Hashable, Sendable {
     let byteCount =
       frameByteCount + metadataByteCount + checkpointByteCount + relocationByteCount
     return Double(byteCount) / Double(userByteCount)
+  }
+
+  /// Bytes of segments in use for each byte of pages that what is live in them needs; 0 for an
+  /// empty store. Segments that are open or ready, and checkpoints, count as in use.
+  public var spaceAmplification: Double {
+    liveByteCount > 0 ? Double(usedByteCount) / Double(liveByteCount) : 0
   }
 
   /// Bytes of index memory for each key, tombstones included.

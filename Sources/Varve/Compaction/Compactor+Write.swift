@@ -39,7 +39,7 @@ extension Compactor {
         outputs[position].enter(spare, seal)
         continue
       }
-      guard ledger.free.count > leftCount, let free = ledger.takeFree() else { return false }
+      guard ledger.free.count > leftCount, let free = await ledger.takeFree() else { return false }
       leftCount = 0
       let opened = try await ledger.open([free], stream: batch.stream)
       log.segments.setBufferedFloor(.max, of: free)
@@ -91,6 +91,7 @@ extension Compactor {
     }
     swing(write.moves)
     wonByteCount += write.wonByteCount
+    log.counters.add(log.counters.reclaimedBytes, write.wonByteCount)
     if let victim = write.finishedVictim {
       busyVictims.remove(victim)
       log.counters.add(log.counters.compactedSegments)

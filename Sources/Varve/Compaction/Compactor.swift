@@ -195,7 +195,7 @@ final class Compactor: @unchecked Sendable {
     for output in outputs where spares[output.stream] == nil {
       guard let current = output.current,
         current.nextPage * 2 > Int(geometry.segmentPageCount.rawValue),
-        let segment = ledger.takeFree()
+        let segment = ledger.takeUnpinned()
       else { continue }
       taken.append((segment, output.stream))
     }

@@ -39,8 +39,9 @@ enum VictimPolicy {
 
   /// How full a segment is: what its live records need of the pages that it has for records.
   ///
-  /// Records that compaction packed together cannot be packed better, so there the share of what was
-  /// packed counts, or a mixture of sizes that fits badly would be moved again and again for nothing.
+  /// Records that compaction packed together cannot be packed better, so there the share of what
+  /// was packed counts, or a mixture of sizes that fits badly would be moved again and again for
+  /// nothing.
   static func utilization(
     liveByteCount: Int, of entry: SegmentEntry, payloadPageCount: Int
   ) -> Double {

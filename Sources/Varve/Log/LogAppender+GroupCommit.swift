@@ -258,8 +258,20 @@ extension LogAppender {
   }
 
   /// Suspends until space may have come back, or returns the reason why it never will. Nothing is
-  /// queued yet, so a cancelled task leaves at once.
+  /// queued yet, so a cancelled task leaves at once. Waits for what `Maintenance` provides are
+  /// measured: two looks at a clock are nothing beside a suspension.
   func waitForSpace(_ reason: WaitReason) async -> StoreError? {
+    if case .memory = reason { return await suspendForSpace(reason) }
+    let start = clock.monotonicNanoseconds()
+    defer {
+      counters.add(counters.spaceWaits)
+      counters.add(
+        counters.spaceWaitNanoseconds, Int(clamping: clock.monotonicNanoseconds() &- start))
+    }
+    return await suspendForSpace(reason)
+  }
+
+  private func suspendForSpace(_ reason: WaitReason) async -> StoreError? {
     let token = state.withLock { state in
       defer { state.nextSpaceToken += 1 }
       return state.nextSpaceToken

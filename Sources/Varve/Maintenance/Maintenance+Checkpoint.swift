@@ -47,7 +47,7 @@ extension Maintenance {
     let needed = (pages + perSegment - 1) / perSegment
     guard ledger.headroom > needed else { return nil }
     var free: [SegmentIndex] = []
-    while free.count < needed, let segment = ledger.takeFree() { free.append(segment) }
+    while free.count < needed, let segment = await ledger.takeFree() { free.append(segment) }
     unpublishedCheckpoint = free
     defer { unpublishedCheckpoint = [] }
     let taken = try await ledger.open(free, stream: .checkpoint)

@@ -54,7 +54,7 @@ extension Maintenance {
   ) async throws(IOError) {
     guard !sealed.isEmpty || !dead.isEmpty else { return }
     let opensAhead = !isClosing && ledger.headroom > 2
-    let forLog = opensAhead ? takeSegmentsForLog() : []
+    let forLog = opensAhead ? await takeSegmentsForLog() : []
     let spares = opensAhead ? compactor.takeSpares() : []
     let opened = try await ledger.turnOver(
       SegmentTurnover(
@@ -100,7 +100,9 @@ extension Maintenance {
       : 0
     entry.hasSummary = false
     do throws(IOError) {
-      counters.add(counters.metadataBytes, try await sealer.writeSummary(of: finished))
+      let byteCount = try await sealer.writeSummary(of: finished)
+      counters.add(counters.metadataBytes, byteCount)
+      counters.add(counters.summaryBytes, byteCount)
       entry.hasSummary = true
     } catch {
       health.logger.error("a summary was not written", metadata: ["error": "\(error)"])
@@ -158,7 +160,7 @@ extension Maintenance {
     var targets = log.takeReady()
     let pagesPerSegment = max(
       1, Int(superblock.geometry.framePageLimit(summaryPages: PageCount(1)).rawValue) / 2)
-    while targets.count < 1 + plan.pageCount / pagesPerSegment, let free = ledger.takeFree() {
+    while targets.count < 1 + plan.pageCount / pagesPerSegment, let free = await ledger.takeFree() {
       targets += try await ledger.open([free], stream: .user)
     }
     rewriteCount += 1

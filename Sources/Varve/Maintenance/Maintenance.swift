@@ -89,7 +89,10 @@ final class Maintenance: @unchecked Sendable {
     self.hashKey = hashKey
     self.adjustMemory = adjustMemory
     superblock = recovered.superblock
-    ledger = SegmentLedger(device: device, log: log, recovered: recovered)
+    ledger = SegmentLedger(
+      device: device, log: log, recovered: recovered,
+      discards: SegmentDiscards.start(
+        options, on: device, geometry: superblock.geometry, for: log))
     unsealed = recovered.relocated.openScans.map(FinishedSegment.init)
     compactor = Compactor(
       environment: environment, log: log, ledger: ledger, cache: cache, hashKey: hashKey,
@@ -134,8 +137,11 @@ final class Maintenance: @unchecked Sendable {
   /// Waits until the task has ended, which it does once closed or abandoned.
   func join() async { await task.withLock { $0 }?.value }
 
-  /// Waits, blocking, until the thread of the task has ended, which it does with the task.
-  func joinThread() { thread.join() }
+  /// Waits, blocking, until the threads of the task have ended, which they do with the task.
+  func joinThread() {
+    thread.join()
+    ledger.discards?.joinThread()
+  }
 
   /// Runs until closed or abandoned.
   private func run() async {
@@ -166,6 +172,7 @@ final class Maintenance: @unchecked Sendable {
     clock.stopRecording(log.isPoisoned ? .poisonedStore : .closedStore)
     await timer?.value
     await compactor.stop()
+    await ledger.discards?.end()
     endRequest(log.isPoisoned ? .poisonedStore : .closedStore)
     let late = commands.withLock { commands in
       defer { commands = nil }
@@ -259,7 +266,7 @@ final class Maintenance: @unchecked Sendable {
     // A checkpoint that is being written is given up before the reserve is touched.
     guard unpublishedCheckpoint.isEmpty || ledger.headroom > 0 else { return }
     let hasRoomForPuts = ledger.headroom > 0
-    let taken = takeSegmentsForLog()
+    let taken = await takeSegmentsForLog()
     if !taken.isEmpty {
       var opened = try await ledger.open(taken, stream: .user)
       for position in opened.indices { opened[position].isReserve = !hasRoomForPuts }
@@ -273,12 +280,12 @@ final class Maintenance: @unchecked Sendable {
   }
 
   /// Takes as many free segments as the log wants made ready.
-  func takeSegmentsForLog() -> [SegmentIndex] {
+  func takeSegmentsForLog() async -> [SegmentIndex] {
     let limit = max(ledger.headroom > 2 ? 2 : 1, min(4, ledger.headroom / 16))
     let wantedCount = log.wantedSegmentCount(upTo: limit)
     var taken: [SegmentIndex] = []
     // Two stay back: for records whose write fails, and for what compaction moves.
-    while taken.count < wantedCount, ledger.free.count > 2, let segment = ledger.takeFree() {
+    while taken.count < wantedCount, ledger.free.count > 2, let segment = await ledger.takeFree() {
       taken.append(segment)
     }
     return taken

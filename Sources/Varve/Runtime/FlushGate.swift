@@ -66,6 +66,10 @@ final class FlushGate: BlockDevice {
     try device.makeExecutor(threadCount: threadCount, onStall: onStall)
   }
 
+  var discardGranularityByteCount: Int? { device.discardGranularityByteCount }
+
+  func discard(_ range: Range<UInt64>) throws(DeviceError) { try device.discard(range) }
+
   func close() { device.close() }
 
   /// DURABILITY: requests that wait were not covered by the flush that ends here; they get one

@@ -47,7 +47,8 @@ final class StoreClock: Sendable {
   /// The mark that the open found or wrote.
   private let openMark: UInt64
   private let startNanoseconds: UInt64
-  private let monotonicNanoseconds: @Sendable () -> UInt64
+  /// Time that never jumps, for measuring how long something takes.
+  let monotonicNanoseconds: @Sendable () -> UInt64
   /// Wakes `Maintenance`.
   private let maintenance: Signal
   /// The durable mark; the highest number of all where none can be recorded.

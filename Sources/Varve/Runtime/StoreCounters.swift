@@ -23,6 +23,12 @@ final class StoreCounters: Sendable {
   let compactedSegments = Atomic<UInt64>(0)
   let relocatedRecords = Atomic<UInt64>(0)
   let relocationBytes = Atomic<UInt64>(0)
+  let reclaimedBytes = Atomic<UInt64>(0)
+  let summaryBytes = Atomic<UInt64>(0)
+  let discardedBytes = Atomic<UInt64>(0)
+  let discardFailures = Atomic<UInt64>(0)
+  let spaceWaits = Atomic<UInt64>(0)
+  let spaceWaitNanoseconds = Atomic<UInt64>(0)
 
   @inline(__always)
   func add(_ counter: borrowing Atomic<UInt64>, _ amount: Int = 1) {

@@ -151,6 +151,11 @@ struct SegmentCounters: ~Copyable {
     }
   }
 
+  /// The same, of the whole store.
+  var liveByteCount: Int {
+    (0..<UInt32(count)).reduce(0) { $0 + liveByteCount(of: SegmentIndex($1)) }
+  }
+
   func setBufferedFloor(_ page: UInt32, of segment: SegmentIndex) {
     with(segment) { $0.bufferedFloor.store(page, ordering: .releasing) }
   }

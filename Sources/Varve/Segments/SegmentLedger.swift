@@ -31,9 +31,15 @@ final class SegmentLedger: @unchecked Sendable {
   private(set) var turnoverCount = 0
   /// The table for everybody else.
   let published: PublishedTable
+  /// What tells the device about freed segments; nil where nobody asked for it.
+  let discards: SegmentDiscards?
   private let freeCount = Atomic<Int>(0)
 
-  init(device: any BlockDevice, log: LogAppender, recovered: RecoveredStore) {
+  init(
+    device: any BlockDevice, log: LogAppender, recovered: RecoveredStore,
+    discards: SegmentDiscards?
+  ) {
+    self.discards = discards
     self.device = device
     self.log = log
     segments = log.segments
@@ -87,8 +93,16 @@ final class SegmentLedger: @unchecked Sendable {
     counters.add(counters.metadataBytes, byteCount)
   }
 
-  /// Takes a segment that nobody reads out of the free list.
-  func takeFree() -> SegmentIndex? {
+  /// Takes a segment that nobody reads out of the free list. Where nothing is left but what is
+  /// being discarded, it waits for that.
+  func takeFree() async -> SegmentIndex? {
+    if let segment = takeUnpinned() { return segment }
+    guard await discards?.finish() == true else { return nil }
+    return takeUnpinned()
+  }
+
+  /// Takes a segment that nobody reads out of the free list, if there is one.
+  func takeUnpinned() -> SegmentIndex? {
     defer { publishFreeCount() }
     // A segment whose generations are used up (after 2^32 uses) is left alone.
     let position = free.lastIndex {
@@ -171,6 +185,7 @@ final class SegmentLedger: @unchecked Sendable {
     // Oldest last to be reused: wear is spread, and leftovers stay readable for inspection.
     free.insert(contentsOf: dead.reversed(), at: 0)
     publishFreeCount()
+    discards?.add(dead)
     counters.add(counters.freedSegments, dead.count)
   }
 

@@ -70,8 +70,20 @@ struct SegmentSnapshot: Sendable {
     if let directory, entry.stream != .checkpoint {
       info.liveRecordCount = directory.liveRecordCount(of: segment)
       info.liveTombstoneCount = directory.liveTombstoneCount(of: segment)
+      info.liveByteCount = liveByteCount(of: segment, entry, directory)
     }
     return info
+  }
+
+  /// The bytes that live records take. Those that compaction packed cannot be packed better, so
+  /// what it had to leave empty counts with them, in proportion.
+  private func liveByteCount(
+    of segment: SegmentIndex, _ entry: SegmentEntry, _ directory: SegmentDirectory
+  ) -> Int {
+    let byteCount = directory.liveByteCount(of: segment)
+    let packedByteCount = entry.packedByteCount
+    guard packedByteCount > 0 else { return byteCount }
+    return min(byteCount, packedByteCount) * entry.endPageCount.byteCount / packedByteCount
   }
 }
 

@@ -96,6 +96,7 @@ enum StatisticsAnswer {
     object.add("records", info.recordCount)
     object.add("liveRecords", info.liveRecordCount)
     object.add("liveTombstones", info.liveTombstoneCount)
+    object.add("liveBytes", info.liveByteCount)
     object.add("newerSegments", info.newerSegmentCount)
     object.add("firstSeq", info.firstSequence)
     object.add("lastSeq", info.lastSequence)

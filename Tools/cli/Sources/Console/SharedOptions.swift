@@ -51,6 +51,12 @@ public struct SharedOptions: ParsableArguments {
       "How long to wait while another process has the store: up to 86400 seconds.",
       valueName: "seconds"))
   public var wait: Double = 0
+  /// Discards segments as they are freed.
+  @Flag(
+    help: """
+      On a device, discard segments as they are freed. A file is never discarded.
+      """)
+  public var discard = false
   /// Prints one JSON object (or one a line) instead of text.
   @Flag(help: "Print JSON, also for errors.")
   public var json = false
@@ -109,7 +115,8 @@ public struct SharedOptions: ParsableArguments {
     return StoreOptions(
       memoryBudget: memoryBudget.map { Int(clamping: $0.byteCount) }, readOnly: readOnly,
       allowDegraded: allowDegraded, allowSuspectReads: allowSuspectReads,
-      waitForLockSeconds: wait, engine: engineChoice, contextCount: shards, logger: logger,
+      waitForLockSeconds: wait, engine: engineChoice, contextCount: shards,
+      discard: discard, logger: logger,
       recoveryProgress: recoveryProgress)
   }
 

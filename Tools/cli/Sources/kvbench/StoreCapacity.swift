@@ -14,7 +14,7 @@ enum StoreCapacity {
     let pageCount = segmentByteCount / pageByteCount
     // What lies before the first segment and behind the last one takes less than one more.
     let segmentCount = storeByteCount / segmentByteCount - 1
-    let reserved = max(3, min(8, segmentCount / 64))
+    let reserved = max(4, min(8, segmentCount / 64))
     // Beside the reserve one is open and one is ready.
     guard segmentCount > reserved + 2 else { return 0 }
     let summaryPageCount =

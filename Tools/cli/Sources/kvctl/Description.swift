@@ -96,6 +96,7 @@ enum Description {
     let ratios: [JSONValue.Member] = [
       .init("indexBytesPerKey", .number(rounded(statistics.indexBytesPerKey))),
       .init("writeAmplification", .number(rounded(statistics.writeAmplification))),
+      .init("spaceAmplification", .number(rounded(statistics.spaceAmplification))),
     ]
     return .object(
       StoreMetric.all.map { .init($0.name, .count($0.value(in: statistics))) } + ratios)
@@ -115,6 +116,9 @@ enum Description {
         "segments",
         "\(used) of \(statistics.segmentCount) in use, \(statistics.reservedSegmentCount) reserved"
       ),
+      ("space", SpaceDescription.space(statistics)),
+      ("written", SpaceDescription.written(statistics)),
+      ("compaction", SpaceDescription.compaction(statistics)),
       (
         "memory",
         "index \(size(statistics.indexByteCount))\(perKey(statistics)), "

@@ -13,6 +13,7 @@ struct Kvctl: AsyncParsableCommand {
         kvctl load store.varve --directory /usr/share/doc
         kvctl dump store.varve > backup.jsonl
         kvctl recover store.varve --plan
+        kvctl compact store.varve
         kvctl segments store.varve
         kvctl stat store.varve --watch
         kvctl probe /var/lib/myservice
@@ -34,7 +35,7 @@ struct Kvctl: AsyncParsableCommand {
         name: "Stores",
         subcommands: [
           CreateCommand.self, InfoCommand.self, StatCommand.self, SegmentsCommand.self,
-          RecoverCommand.self,
+          RecoverCommand.self, CompactCommand.self,
         ]),
       CommandGroup(
         name: "Keys", subcommands: [GetCommand.self, PutCommand.self, DelCommand.self]),

@@ -22,6 +22,7 @@ extension ProbeReport {
         "minimumBytes": Self.count(traits.atomicMinimumByteCount),
         "maximumBytes": Self.count(traits.atomicMaximumByteCount),
       ],
+      "discardGranularityBytes": Self.count(traits.discardGranularityByteCount),
       "aioRequests": [
         "used": headroom.map { .count($0.usedCount) } ?? .null,
         "maximum": headroom.map { .count($0.maximumCount) } ?? .null,

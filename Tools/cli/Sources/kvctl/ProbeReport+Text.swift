@@ -40,6 +40,7 @@ extension ProbeReport {
         } ?? "unknown"
       ),
       ("FUA", Self.word(traits.hasForcedUnitAccess)), ("atomic writes", atomicText),
+      ("discard", discardText),
       (
         "aio requests",
         headroom.map { "\($0.usedCount) of \($0.maximumCount) reserved (fs.aio-max-nr)" }
@@ -75,6 +76,11 @@ extension ProbeReport {
     guard maximum > 0 else { return "not announced" }
     let minimum = traits.atomicMinimumByteCount ?? maximum
     return "from \(ByteSize(UInt64(minimum))) to \(ByteSize(UInt64(maximum)))"
+  }
+
+  private var discardText: String {
+    guard let byteCount = traits.discardGranularityByteCount else { return "unknown" }
+    return byteCount > 0 ? "in units of \(ByteSize(UInt64(byteCount)))" : "not announced"
   }
 
   private static func word(_ value: Bool?) -> String {

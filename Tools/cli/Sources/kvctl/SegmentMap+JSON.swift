@@ -25,7 +25,7 @@ extension SegmentMap {
     let numbers: [(String, Int?)] = [
       ("usedBytes", info.usedByteCount), ("records", info.recordCount),
       ("liveRecords", info.liveRecordCount), ("liveTombstones", info.liveTombstoneCount),
-      ("newerSegments", info.newerSegmentCount),
+      ("liveBytes", info.liveByteCount), ("newerSegments", info.newerSegmentCount),
       ("firstSeq", info.firstSequence.map { Int(clamping: $0) }),
       ("lastSeq", info.lastSequence.map { Int(clamping: $0) }),
     ]
@@ -55,6 +55,7 @@ extension SegmentMap {
       info.recordCount = number("records")
       info.liveRecordCount = number("liveRecords")
       info.liveTombstoneCount = number("liveTombstones")
+      info.liveByteCount = number("liveBytes")
       info.newerSegmentCount = number("newerSegments")
       info.firstSequence = number("firstSeq").map { UInt64(clamping: $0) }
       info.lastSequence = number("lastSeq").map { UInt64(clamping: $0) }

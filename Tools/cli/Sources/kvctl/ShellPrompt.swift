@@ -13,6 +13,7 @@ struct ShellPrompt {
     del KEY
     sync         make everything durable
     checkpoint   write a checkpoint of the index
+    compact      move what is live together
     stat         counts, space and memory
     history      what was typed
     quit         close the store and leave
@@ -21,8 +22,7 @@ struct ShellPrompt {
   /// What each command takes.
   private static let arguments = [
     "put": " KEY VALUE [buffered|written|durable] [ttl=SECONDS]", "get": " KEY", "del": " KEY",
-    "sync": "",
-    "checkpoint": "", "stat": "",
+    "sync": "", "checkpoint": "", "compact": "", "stat": "",
   ]
 
   /// Reads lines until the end of input or `quit`.
@@ -84,7 +84,8 @@ struct ShellPrompt {
     switch (words[0], words.count) {
     case ("put", 3...5): return put(words)
     case ("get", 2), ("del", 2): return ["op": .string(words[0]), "key": .string(words[1])]
-    case ("sync", 1), ("checkpoint", 1), ("stat", 1): return ["op": .string(words[0])]
+    case ("sync", 1), ("checkpoint", 1), ("compact", 1), ("stat", 1):
+      return ["op": .string(words[0])]
     default: return nil
     }
   }

@@ -14,6 +14,7 @@ struct ShellRequest: Sendable {
     case batch(Batch, isConditional: Bool, durability: Durability)
     case sync
     case checkpoint
+    case compact
     case stat
     case close
   }
@@ -84,13 +85,19 @@ struct ShellRequest: Sendable {
     case "batch":
       try allow(["ops", "durability"], in: object)
       return try batch(object)
-    case "sync", "checkpoint", "stat", "close":
+    default:
+      guard let operation = bareOperations[name] else {
+        throw .usage("this version has no operation \"\(name)\"")
+      }
       try allow([], in: object)
-      return name == "sync"
-        ? .sync : name == "checkpoint" ? .checkpoint : name == "stat" ? .stat : .close
-    default: throw .usage("this version has no operation \"\(name)\"")
+      return operation
     }
   }
+
+  /// Operations that take nothing.
+  private static let bareOperations: [String: Operation] = [
+    "sync": .sync, "checkpoint": .checkpoint, "compact": .compact, "stat": .stat, "close": .close,
+  ]
 
   /// Refuses members that mean nothing, a misspelt durability must not pass for the default, and
   /// those that stand there twice, of which only one could be meant.

@@ -78,6 +78,7 @@ struct ShellSession: Sendable {
       }
     case .sync: try await store.sync()
     case .checkpoint: try await store.checkpoint()
+    case .compact: try await store.compact()
     case .close: try await store.close()
     case .stat:
       let health = JSONValue.Member("health", .string(store.health.rawValue))

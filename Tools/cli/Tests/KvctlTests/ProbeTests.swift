@@ -16,6 +16,7 @@ import Testing
   static let members = [
     "ok", "path", "kind", "sizeBytes", "measuredBytes", "wrote", "fileSystem", "blockDevice",
     "rotational", "live", "holderPid", "directIO", "alignment", "writeCache", "fua", "atomicWrite",
+    "discardGranularityBytes",
     "aioRequests", "engines", "measurements", "warnings", "distortions",
   ]
   static let measurementMembers = [

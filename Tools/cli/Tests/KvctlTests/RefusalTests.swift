@@ -159,9 +159,9 @@ import Testing
   @Test(
     "What comes with later versions is absent, and 64 says so",
     arguments: [
-      ["compact", "s"], ["check", "s"], ["resize", "s"], ["inspect", "s"],
+      ["compact"], ["compact", "s", "k"], ["check", "s"], ["resize", "s"], ["inspect", "s"],
       ["explain", "s", "k"], ["scan", "s"], ["backup", "s"], ["restore", "s"],
-      ["put", "s", "k", "v", "--ttl", "5"], ["stat", "s", "--interval", "1"],
+      ["put", "s", "k", "v", "--ttl", "0"], ["stat", "s", "--interval", "1"],
       ["stat", "s", "--watch", "--interval", "0"], ["stat", "s", "--prometheus", "--watch"],
       ["segments", "s", "--svg", ""],
       ["get", "s", "k", "--engine", "posix"], ["recover", "s", "--accept-loss"], ["nonsense"],
@@ -183,8 +183,8 @@ import Testing
   @Test(
     "Help leads with examples, for every command",
     arguments: [
-      "create", "info", "stat", "segments", "recover", "get", "put", "del", "load", "dump",
-      "verify", "shell",
+      "create", "info", "stat", "segments", "recover", "compact", "get", "put", "del", "load",
+      "dump", "verify", "shell",
     ])
   func help(command: String) throws {
     let ended = try ToolProcess.kvctl(command, "--help")

@@ -19,6 +19,7 @@ import Varve
     info.usedByteCount = 1 << 20
     info.recordCount = records
     info.liveRecordCount = live
+    info.liveByteCount = live.map { ($0 * info.byteCount + records - 1) / records }
     info.generation = 2
     return info
   }
@@ -111,7 +112,8 @@ import Varve
     #expect(bins.map(\.range) == [0..<2, 2..<4, 4..<6, 6..<8, 8..<10])
     #expect(bins.map(\.stream) == [.user, .user, .user, .relocation1, nil])
     #expect(bins.map(\.isOpen) == [false, false, true, false, false])
-    #expect(bins[0].liveShare == 0.2 && bins[3].liveShare == 0.375 && bins[4].liveShare == 0)
+    let shares = bins.map { (($0.liveShare ?? -1) * 1000).rounded() }
+    #expect(shares == [200, 800, 750, 375, 0])
     #expect(SegmentBin.bins([], limit: 5).isEmpty)
     #expect(SegmentBin.bins(map([segment(.user)]).segments, limit: 1)[0].liveShare == nil)
   }

@@ -37,10 +37,11 @@ import Testing
         #"{"op":"get","key":"a","b64":true}"#,
         #"{"op":"sync"}"#,
         #"{"op":"checkpoint"}"#,
+        #"{"op":"compact","id":"c"}"#,
         #"{"op":"close"}"#,
         #"{"op":"get","key":"a"}"#,
       ])
-    #expect(said.count == 18)
+    #expect(said.count == 19)
     #expect(said[0] == ["ok": true, "event": "open", "outcome": "clean", "droppedRecords": 0])
     #expect(said[1] == ["ok": true, "seq": 1])
     #expect(said[2] == ["ok": true, "found": true, "value": "v", "seq": 1])
@@ -59,14 +60,15 @@ import Testing
     #expect(said[14]["valueB64"] == "MQ==")
     #expect(said[15] == ["ok": true])
     #expect(said[16] == ["ok": true])
-    #expect(said[17] == ["ok": true])
+    #expect(said[17] == ["ok": true, "id": "c"])
+    #expect(said[18] == ["ok": true])
   }
 
   @Test("What is no request is answered with usage, and the shell goes on")
   func malformed() throws {
     let place = try Workplace()
     let bad = [
-      "x", "", "[]", "1", "{}", #"{"op":1}"#, #"{"op":"nothing"}"#, #"{"op":"compact"}"#,
+      "x", "", "[]", "1", "{}", #"{"op":1}"#, #"{"op":"nothing"}"#, #"{"op":"compact","key":"k"}"#,
       #"{"op":"scrub"}"#, #"{"op":"put","key":"k"}"#, #"{"op":"put","value":"v"}"#,
       #"{"op":"put","key":"k","value":"v","ttl":0}"#, #"{"op":"put","key":"k","value":1}"#,
       #"{"op":"put","key":"k","keyB64":"aw==","value":"v"}"#,
