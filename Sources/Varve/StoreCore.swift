@@ -11,6 +11,8 @@ final class StoreCore: Sendable {
   let device: FlushGate
   let environment: StoreEnvironment
   let options: StoreOptions
+  /// Of the store at its largest: places are the same in all sizes, and what changes while the store
+  /// is open, the count of segments, is asked of `segments`.
   let geometry: Geometry
   let hashKey: HashKey
   let index: RecordIndex
@@ -40,6 +42,8 @@ final class StoreCore: Sendable {
   private let foundSequence: SequenceNumber
   private let firstSequence: SequenceNumber
   private let lifecycle = Mutex(Lifecycle.open)
+  /// Whether somebody is making the store larger.
+  let isGrowing = Atomic<Bool>(false)
   /// Made when somebody asks for it.
   private let madeExecutor = Mutex<(any TaskExecutor)?>(nil)
 
@@ -57,7 +61,7 @@ final class StoreCore: Sendable {
     self.device = device
     self.environment = environment
     self.options = options
-    geometry = recovered.superblock.geometry
+    geometry = recovered.superblock.geometry.largest
     hashKey = HashKey(
       low: recovered.superblock.hashKeyLow, high: recovered.superblock.hashKeyHigh)
     index = recovered.index
@@ -88,12 +92,16 @@ final class StoreCore: Sendable {
     foundFreeSegmentCount = recovered.table.entries.count { $0.entry.state == .free }
   }
 
-  /// Throws once closing has begun.
-  func requireOpen() throws(StoreError) {
-    let isOpen = lifecycle.withLock { state in
+  /// Whether closing has not begun.
+  var isOpen: Bool {
+    lifecycle.withLock { state in
       if case .open = state { return true }
       return false
     }
+  }
+
+  /// Throws once closing has begun.
+  func requireOpen() throws(StoreError) {
     if !isOpen { throw .closedStore }
   }
 
@@ -250,8 +258,12 @@ final class StoreCore: Sendable {
   }
 
   /// Fits the cache into what the index leaves of the budget.
-  static func adjustMemory(_ plan: MemoryPlan, _ index: RecordIndex, _ cache: RecordCache) {
-    cache.setByteLimit(plan.cacheByteLimit(indexByteCount: index.reservedByteCount))
+  static func adjustMemory(
+    _ plan: MemoryPlan, _ index: RecordIndex, _ segments: SegmentDirectory, _ cache: RecordCache
+  ) {
+    cache.setByteLimit(
+      plan.cacheByteLimit(
+        indexByteCount: index.reservedByteCount, segmentCount: segments.count))
   }
 
   func statistics() -> StoreStatistics {
@@ -282,9 +294,9 @@ final class StoreCore: Sendable {
     result.freedSegmentCount = counters.value(counters.freedSegments)
     result.relocatedRecordCount = counters.value(counters.relocatedRecords)
     result.relocationByteCount = counters.value(counters.relocationBytes)
-    result.segmentCount = Int(geometry.segmentCount)
+    result.segmentCount = segments.count
     result.freeSegmentCount = maintenance?.freeSegmentCount ?? foundFreeSegmentCount
-    result.reservedSegmentCount = Maintenance.reserve(segmentCount: geometry.segmentCount)
+    result.reservedSegmentCount = Maintenance.reserve(segmentCount: UInt32(segments.count))
     result.indexByteCount = index.reservedByteCount
     result.cacheByteCount = cache.byteCount
     result.bufferByteCount = log.bufferByteCount
