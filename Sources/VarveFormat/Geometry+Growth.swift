@@ -13,7 +13,9 @@ extension Geometry {
     // The place of segment 0 comes from the medium: no product below exceeds 64 bits.
     let entries = UInt64(SegmentTablePage.entriesPerPage)
     let segmentLimit = min(tablePages, UInt64(UInt32.max) / entries) * entries
-    let pages = min(segmentLimit * UInt64(segmentPageCount.rawValue), Limits.maximumPageCount)
+    // The table counts whole segments: what is left over does not fill another one.
+    let pages = min(
+      (segmentLimit + 1) * UInt64(segmentPageCount.rawValue) - 1, Limits.maximumPageCount)
     return max(deviceByteCount, pages * UInt64(Limits.pageByteCount))
   }
 
