@@ -37,7 +37,8 @@ extension DirectFile {
       guard try fill(from: range.lowerBound, to: range.upperBound, progress) else {
         throw DeviceError(
           .cancelled, path: path,
-          message: "filling \(path) was cancelled: it has its old length, and its store is as it was")
+          message:
+            "filling \(path) was cancelled: it has its old length, and its store is as it was")
       }
     } catch {
       // Nothing in the new part has ever been named. Where even this fails, the file stays longer

@@ -55,13 +55,13 @@ import VarveIO
   }
 
   @Test(arguments: cases) func aGrowth(_ item: Case) async throws {
-    try await explore(item, interval: 1, minimumImageCount: 24, prepare: write) { writer in
+    try await explore(item, interval: 8, minimumImageCount: 6, prepare: write) { writer in
       try await writer.store.store.grow(toByteCount: item.byteCount)
     }
   }
 
-  @Test(arguments: cases) func writesBesideAGrowth(_ item: Case) async throws {
-    try await explore(item, interval: 12, minimumImageCount: 60, prepare: write) { writer in
+  @Test(arguments: [cases[1], cases[2]]) func writesBesideAGrowth(_ item: Case) async throws {
+    try await explore(item, interval: 64, minimumImageCount: 12, prepare: write) { writer in
       let store = writer.store
       async let growth = store.store.grow(toByteCount: item.byteCount)
       for _ in 0..<16 { try await writer.anyStep(keyCount: 12, byteCounts: [40, 3000, 9000]) }
@@ -71,14 +71,14 @@ import VarveIO
   }
 
   /// What lay at the old end is overwritten by segments.
-  @Test(arguments: cases.prefix(2)) func theNewSegmentsAreUsed(_ item: Case) async throws {
+  @Test(arguments: cases.prefix(1)) func theNewSegmentsAreUsed(_ item: Case) async throws {
     let fill: (inout ScriptWriter) async throws -> Void = { writer in
-      for number in 0..<220 { try await writer.put(number, 3000, .buffered) }
+      for number in 0..<50 { try await writer.put(number, 14000, .buffered) }
       try await writer.store.sync()
     }
-    try await explore(item, interval: 400, minimumImageCount: 60, prepare: fill) { writer in
+    try await explore(item, interval: 1000, minimumImageCount: 12, prepare: fill) { writer in
       try await writer.store.store.grow(toByteCount: item.byteCount)
-      for number in 220..<420 { try await writer.put(number, 3000, .buffered) }
+      for number in 50..<90 { try await writer.put(number, 14000, .buffered) }
       try await writer.store.sync()
       #expect(writer.store.store.segments[62].state != .free, "the old end is not used")
     }
@@ -86,7 +86,7 @@ import VarveIO
 
   @Test func twoGrowths() async throws {
     let item = Case(seed: 65, byteCount: 3 << 20, deviceByteCount: 9 << 20)
-    try await explore(item, interval: 6, minimumImageCount: 60, prepare: write) { writer in
+    try await explore(item, interval: 16, minimumImageCount: 20, prepare: write) { writer in
       try await writer.store.store.grow(toByteCount: item.byteCount)
       for _ in 0..<4 { try await writer.anyStep(keyCount: 8, byteCounts: [40, 3000]) }
       try await writer.store.store.grow()
@@ -107,7 +107,8 @@ import VarveIO
     try await store.close()
     var counts: [Int: Int] = [:]
     for image in CrashEnumerator(
-      history, crash: .power, boundaries: start...history.events.count, seed: item.seed)
+      history, crash: .power, boundaries: start...history.events.count,
+      density: CrashEnumerator.Density(samplingInterval: Harness.interval(12)), seed: item.seed)
     {
       let opened = try await Harness.open(image.makeDevice(delivery: .inline))
       let count = opened.statistics.segmentCount
@@ -123,7 +124,7 @@ import VarveIO
       try await opened.close()
     }
     #expect(Set(counts.keys) == [plan.segmentCount, plan.grownSegmentCount])
-    #expect(counts.values.allSatisfy { $0 >= 4 }, "\(counts)")
+    #expect(counts.values.allSatisfy { $0 >= 2 }, "\(counts)")
   }
 
   /// A file that a crash leaves longer than its store, by any length, opens as it was.

@@ -41,13 +41,13 @@ import VarveIO
     #expect(plan.byteCount == 2 * Self.mebibyte && plan.grownByteCount == 9 * Self.mebibyte)
     #expect(plan.segmentCount == before.segmentCount)
     #expect(plan.fillByteCount == 7 * Self.mebibyte)
-    #expect(plan.grownUsableByteCount > plan.usableByteCount + 6 * Self.mebibyte)
+    #expect(plan.grownUsableByteCount > 4 * plan.usableByteCount)
     #expect(store.statistics.segmentCount == plan.grownSegmentCount)
     #expect(store.segments.count == plan.grownSegmentCount)
     await API.until { store.health == .healthy }
     // More than one page of the table describes, and what lay at the old end, are put to use.
     expected.merge(try await fill(store, "b")) { $1 }
-    #expect(expected.count * 3000 > 6 << 20)
+    #expect(expected.count > 1200)
     try await check(store, expected)
     for (key, number) in expected where number % 3 == 0 {
       try await store.delete(key, durability: .buffered)
@@ -100,11 +100,11 @@ import VarveIO
 
   @Test func aCheckpointFromBeforeStillServes() async throws {
     let device = try await API.formatted(
-      byteCount: 2 * Self.mebibyte, segmentByteCount: Harness.segmentByteCount)
+      byteCount: 5 * Self.mebibyte, segmentByteCount: Harness.segmentByteCount)
     let store = try await Harness.open(device)
     for number in 0..<200 { try await store.put("key-\(number)", "a") }
     try await store.checkpoint()
-    // Now 280 segments: the generations would fill another page.
+    // Now 1,276 segments: the generations would fill another page.
     try await store.grow(toByteCount: 40 * Self.mebibyte)
     for number in 0..<40 { try await store.put("late-\(number)", "b") }
     let plan = try await StoreCore.recoveryPlan(device: device.copy())

@@ -84,6 +84,7 @@ extension GrowthPlan {
             : "the device has \(present) bytes, and a store of \(recorded) grows to at least "
               + "\(least): enlarge the device first")
       }
+      guard least <= limit else { throw beyondLimit(geometry, present) }
       // Of a device that is larger than the store can be, as much as it can.
       return min(present, limit)
     }
@@ -93,17 +94,12 @@ extension GrowthPlan {
         "the store has \(recorded) bytes: making it smaller is not supported. Dump it and load the "
           + "dump into a new one")
     }
+    guard wanted <= limit else { throw beyondLimit(geometry, wanted) }
     guard wanted >= least else {
       throw StoreError(
         .usage,
         "the store has \(recorded) bytes, and \(wanted) would give it no further segment: it grows "
           + "to at least \(least)")
-    }
-    guard wanted <= limit else {
-      throw StoreError(
-        .refused,
-        "the store can have at most \(limit) bytes, not \(wanted): its segment table has room for "
-          + "no more. Dump it and load the dump into a new one")
     }
     guard isExtensible || wanted <= present else {
       throw StoreError(
@@ -111,5 +107,12 @@ extension GrowthPlan {
         "the device has \(present) bytes, fewer than the \(wanted) asked for: enlarge it first")
     }
     return wanted
+  }
+
+  private static func beyondLimit(_ geometry: Geometry, _ byteCount: UInt64) -> StoreError {
+    StoreError(
+      .refused,
+      "the store can have at most \(geometry.maximumByteCount) bytes, not \(byteCount): its segment "
+        + "table has room for no more. Dump it and load the dump into a new one")
   }
 }

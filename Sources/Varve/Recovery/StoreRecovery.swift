@@ -89,7 +89,8 @@ struct StoreRecovery {
     }
     report.durationSeconds = Double(environment.monotonicNanoseconds() - start) / 1e9
     return RecoveredStore(
-      superblock: superblock, hasOtherSize: election.hasOtherSize, table: recoveredTable, index: index.index, segments: segments,
+      superblock: superblock, hasOtherSize: election.hasOtherSize, table: recoveredTable,
+      index: index.index, segments: segments,
       replay: replay, relocated: relocated,
       relocatedSegments: recoveredTable.entries.filter {
         $0.entry.state != .free && $0.entry.stream.isRelocation

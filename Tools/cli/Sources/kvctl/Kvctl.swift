@@ -13,6 +13,7 @@ struct Kvctl: AsyncParsableCommand {
         kvctl load store.varve --directory /usr/share/doc
         kvctl dump store.varve > backup.jsonl
         kvctl recover store.varve --plan
+        kvctl resize store.varve --size 4GiB --dry-run
         kvctl segments store.varve
         kvctl stat store.varve --watch
         kvctl probe /var/lib/myservice
@@ -26,7 +27,8 @@ struct Kvctl: AsyncParsableCommand {
             unacknowledged tail was dropped (the counts are printed)
         20  damage found       30  refused, nothing changed
         31  in use             32  out of resources           64  usage
-        128 and the number of the signal that ended create, shell or probe
+        128 and the number of the signal that ended create, resize, shell
+            or probe
       """,
     version: "0.1.0",
     groupedSubcommands: [
@@ -34,7 +36,7 @@ struct Kvctl: AsyncParsableCommand {
         name: "Stores",
         subcommands: [
           CreateCommand.self, InfoCommand.self, StatCommand.self, SegmentsCommand.self,
-          RecoverCommand.self,
+          RecoverCommand.self, ResizeCommand.self,
         ]),
       CommandGroup(
         name: "Keys", subcommands: [GetCommand.self, PutCommand.self, DelCommand.self]),

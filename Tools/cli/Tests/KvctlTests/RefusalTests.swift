@@ -7,7 +7,8 @@ import Testing
   static let commands: [[String]] = [
     ["info"], ["get", "k"], ["put", "k", "v"], ["del", "k"], ["dump"], ["stat"], ["segments"],
     ["recover"],
-    ["recover", "--plan"], ["shell", "--json"], ["load", "--directory", "/usr/share/misc"],
+    ["recover", "--plan"], ["resize", "--size", "1GiB"], ["resize", "--dry-run"],
+    ["shell", "--json"], ["load", "--directory", "/usr/share/misc"],
     ["verify", "--directory", "/usr/share/misc"],
   ]
 
