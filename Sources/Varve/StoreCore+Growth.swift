@@ -1,5 +1,5 @@
-// grow: is it possible → the device (a file is filled, on a thread of its own) → the maintenance task
-// (Maintenance+Growth), which names the new size.
+// grow: is it possible → the device (a file is filled, on a thread of its own) → the maintenance
+// task (Maintenance+Growth), which names the new size.
 
 import Synchronization
 import VarveFormat
@@ -104,8 +104,8 @@ extension StoreCore {
     guard failure.code == .noSpace else { throw StoreError(failure) }
     throw StoreError(
       .full,
-      "there is no space for \(range.upperBound - range.lowerBound) bytes more: \(failure.message). "
-        + "Free some, or name a smaller size; the store is as it was")
+      "there is no space for \(range.upperBound - range.lowerBound) bytes more: "
+        + "\(failure.message). Free some, or name a smaller size; the store is as it was")
   }
 }
 

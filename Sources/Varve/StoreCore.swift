@@ -11,8 +11,8 @@ final class StoreCore: Sendable {
   let device: FlushGate
   let environment: StoreEnvironment
   let options: StoreOptions
-  /// Of the store at its largest: places are the same in all sizes, and what changes while the store
-  /// is open, the count of segments, is asked of `segments`.
+  /// Of the store at its largest: places are the same in all sizes, and what changes while the
+  /// store is open, the count of segments, is asked of `segments`.
   let geometry: Geometry
   let hashKey: HashKey
   let index: RecordIndex

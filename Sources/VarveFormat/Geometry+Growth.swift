@@ -1,5 +1,6 @@
-// How a store grows in place. Segments stay where they are, because segment 0 does; the table at the
-// head goes on behind its last page, as far as segment 0. What lies at the tail moves to the new end.
+// How a store grows in place. Segments stay where they are, because segment 0 does; the table at
+// the head goes on behind its last page, as far as segment 0. What lies at the tail moves to the
+// new end.
 
 extension Geometry {
   /// The pages that a superblock, its spacing and a table of so many pages a slot take at one end.
@@ -19,8 +20,8 @@ extension Geometry {
     return max(deviceByteCount, pages * UInt64(Limits.pageByteCount))
   }
 
-  /// The fewest bytes that are worth growing to: there is one more segment, and what lies at the new
-  /// end does not touch what lies at the old one.
+  /// The fewest bytes that are worth growing to: there is one more segment, and what lies at the
+  /// new end does not touch what lies at the old one.
   public var minimumGrownByteCount: UInt64 {
     let segmentPages = UInt64(segmentPageCount.rawValue)
     let body = max(

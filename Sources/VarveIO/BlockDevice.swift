@@ -29,12 +29,13 @@ public protocol BlockDevice: AnyObject, Sendable {
   func presentByteCount() throws(DeviceError) -> UInt64
 
   /// Makes `range.upperBound` bytes addressable, if they are not: allocates what a file lacks, and
-  /// fills `range` of a file with zeros; takes up what a block device has gained, and writes nothing
-  /// there. Requests go on meanwhile. Blocks, so it is called on a thread that nobody waits for.
+  /// fills `range` of a file with zeros; takes up what a block device has gained, and writes
+  /// nothing there. Requests go on meanwhile. Blocks, so it is called on a thread that nobody waits
+  /// for.
   ///
-  /// Nothing is durable on return: the next flush makes the length of the file and the zeros durable,
-  /// and whatever names them comes after it. Where it fails, `byteCount` stays, and so does the
-  /// length of the file.
+  /// Nothing is durable on return: the next flush makes the length of the file and the zeros
+  /// durable, and whatever names them comes after it. Where it fails, `byteCount` stays, and so
+  /// does the length of the file.
   /// - Parameters:
   ///   - range: Whole pages, up to the new end; what lies in it is given up.
   ///   - progress: Called with the bytes filled and the bytes to fill; true ends it early.

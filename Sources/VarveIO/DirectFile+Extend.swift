@@ -13,7 +13,8 @@ extension DirectFile {
   /// asks whether it does. Where it fails, the file gets its old length back.
   ///
   /// DURABILITY: the caller flushes before anything names what has been gained. Nothing is flushed
-  /// here: an error of a flush is reported once for each descriptor, and whoever writes must see it.
+  /// here: an error of a flush is reported once for each descriptor, and whoever writes must see
+  /// it.
   borrowing func extend(
     over range: Range<UInt64>, progress: (_ done: UInt64, _ total: UInt64) -> Bool
   ) throws(DeviceError) {

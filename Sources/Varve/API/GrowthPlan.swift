@@ -28,12 +28,10 @@ public struct GrowthPlan: Hashable, Sendable {
 }
 
 extension GrowthPlan {
-  /// The plan for a store, or why it cannot become so large.
+  /// The plan for a store: `wanted` is the byte count asked for, nil takes all that is there, and
+  /// more can be made where the device is extensible.
   ///
-  /// - Parameters:
-  ///   - wanted: The byte count asked for; nil takes all that is there.
-  ///   - presentByteCount: What is there.
-  ///   - isExtensible: Whether more can be made.
+  /// - Throws: `usage` or `refused`: why it cannot become so large.
   init(
     _ geometry: Geometry, wanted: UInt64?, presentByteCount: UInt64, isExtensible: Bool
   ) throws(StoreError) {
@@ -112,7 +110,7 @@ extension GrowthPlan {
   private static func beyondLimit(_ geometry: Geometry, _ byteCount: UInt64) -> StoreError {
     StoreError(
       .refused,
-      "the store can have at most \(geometry.maximumByteCount) bytes, not \(byteCount): its segment "
-        + "table has room for no more. Dump it and load the dump into a new one")
+      "the store can have at most \(geometry.maximumByteCount) bytes, not \(byteCount): its "
+        + "segment table has room for no more. Dump it and load the dump into a new one")
   }
 }

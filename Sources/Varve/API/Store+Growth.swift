@@ -3,23 +3,23 @@ extension Store {
   ///
   /// A file is made longer and filled with zeros; of a block device the store takes up what it has
   /// gained. Reads and writes go on meanwhile, and a full store takes writes again. Where the store
-  /// is smaller than its file or device, because somebody enlarged that or a growth was interrupted,
-  /// nil takes all of it.
+  /// is smaller than its file or device, because somebody enlarged that or a growth was
+  /// interrupted, nil takes all of it.
   ///
-  /// Durable on return: the new size. After a crash in the middle the store opens at the old size or
-  /// at the new one; a file may be longer than its store then, which the next growth takes up. Where
-  /// it fails, the store is as it was, and a file has its old length back.
+  /// Durable on return: the new size. After a crash in the middle the store opens at the old size
+  /// or at the new one; a file may be longer than its store then, which the next growth takes up.
+  /// Where it fails, the store is as it was, and a file has its old length back.
   ///
-  /// Cost: writes the new part of a file once, then a few pages and five flushes, for which no segment
-  /// is opened or freed. Memory: 128 bytes for each new segment, which the cache gives up.
+  /// Cost: writes the new part of a file once, then a few pages and five flushes, for which no
+  /// segment is opened or freed. Memory: 128 bytes for each new segment, which the cache gives up.
   /// - Parameters:
   ///   - byteCount: The bytes of the store, in whole pages; nil takes what is there.
   ///   - progress: Called now and then while a file is filled: bytes done, bytes in all.
   /// - Returns: what the store was and what it is.
-  /// - Throws: `usage` (no larger, or more than the device has); `refused` (smaller, or more than the
-  ///   store has room to grow to, which is `GrowthPlan.maximumByteCount`); `full` (the file system has
-  ///   no space); `resource` (the memory budget does not suffice); `conflict` (it is growing already);
-  ///   `cancelled`, before anything was changed; `io`, `poisoned`, `closed`, `readOnly`.
+  /// - Throws: `usage` (no larger, or more than the device has); `refused` (smaller, or more than
+  ///   `GrowthPlan.maximumByteCount`, to which the store has room to grow); `full` (the file system
+  ///   has no space); `resource` (the memory budget does not suffice); `conflict` (it is growing
+  ///   already); `cancelled`, before anything was changed; `io`, `poisoned`, `closed`, `readOnly`.
   @discardableResult
   public func grow(
     toByteCount byteCount: UInt64? = nil,

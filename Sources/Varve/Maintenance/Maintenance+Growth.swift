@@ -1,6 +1,6 @@
-// A store that grows while it is open. What is new lies beyond the old end until one superblock names
-// the new size, and everything from the new table to that superblock is one step of this task: no
-// change of the table or the superblock comes between.
+// A store that grows while it is open. What is new lies beyond the old end until one superblock
+// names the new size, and everything from the new table to that superblock is one step of this
+// task: no change of the table or the superblock comes between.
 //
 //   tail    the whole table to the new end                 (SegmentTable+Growth), flush
 //   head    the pages of the table that become fuller or are new, flush

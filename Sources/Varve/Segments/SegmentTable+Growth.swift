@@ -1,5 +1,5 @@
-// The table of a store that grows. At the head it goes on behind its last page; at the tail all of it
-// is written to the new end. Only after that a superblock names the new size.
+// The table of a store that grows. At the head it goes on behind its last page; at the tail all of
+// it is written to the new end. Only after that a superblock names the new size.
 
 import VarveFormat
 import VarveIO
@@ -18,8 +18,8 @@ extension SegmentTable {
   /// Writes the copy at the new end, all slots of it, and flushes.
   ///
   /// DURABILITY: no superblock names that end yet, and it does not touch the old one, so that where
-  /// this fails the store is as it was. The other slot of each page is blank: nothing that lay there
-  /// before can be newer. The flush covers what a file has gained, too.
+  /// this fails the store is as it was. The other slot of each page is blank: nothing that lay
+  /// there before can be newer. The flush covers what a file has gained, too.
   /// - Returns: bytes written.
   func writeTail(on device: any BlockDevice) async throws(IOError) -> Int {
     let pageCount = 2 * pages.count

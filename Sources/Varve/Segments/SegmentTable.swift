@@ -29,8 +29,9 @@ struct SegmentTable {
     }
   }
 
-  /// The table of a store that grows: the segments that it gains are free. Pages whose entries become
-  /// more have the next version, and so lie in the slot that the smaller store does not read from.
+  /// The table of a store that grows: the segments that it gains are free. Pages whose entries
+  /// become more have the next version, and so lie in the slot that the smaller store does not read
+  /// from.
   init(growing table: SegmentTable, to geometry: Geometry) {
     self.init(empty: geometry, uuid: table.uuid)
     for (ordinal, page) in table.pages.enumerated() {

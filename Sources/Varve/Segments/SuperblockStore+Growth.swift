@@ -1,5 +1,5 @@
-// The superblock of a store that grows. Copies 0 and 1 stay, copies 2 and 3 move to the new end, where
-// they are found by whoever knows the size: from the end of the device, or from copy 0 or 1.
+// The superblock of a store that grows. Copies 0 and 1 stay, copies 2 and 3 move to the new end,
+// where they are found by whoever knows the size: from the end of the device, or from copy 0 or 1.
 
 import VarveFormat
 import VarveIO
@@ -8,10 +8,10 @@ extension SuperblockStore {
   /// Writes the first superblock that names the new size.
   ///
   /// DURABILITY: copy 0 comes first and is flushed, so that whoever meets a copy at the new end has
-  /// met copy 0 before: it is never there alone, to be found by one open and missed by the next. Until
-  /// copy 1 is written, it leads to the two at the old end: whatever part of copy 0 is lost, three
-  /// copies name the old size. Then copies 2 and 3, flushed, before copy 1: at every moment two
-  /// whole copies of one version can be found. The tables of both sizes hold meanwhile.
+  /// met copy 0 before: it is never there alone, to be found by one open and missed by the next.
+  /// Until copy 1 is written, it leads to the two at the old end: whatever part of copy 0 is lost,
+  /// three copies name the old size. Then copies 2 and 3, flushed, before copy 1: at every moment
+  /// two whole copies of one version can be found. The tables of both sizes hold meanwhile.
   ///
   /// On return copies 0 and 1 and one of the others are durable, so that no election ends with the
   /// old size any more, and what lay at the old end may be reused. Otherwise it throws, and the

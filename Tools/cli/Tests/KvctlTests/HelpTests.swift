@@ -5,7 +5,8 @@ import Testing
 /// What the tools say of themselves.
 @Suite struct HelpTests {
   static let commands = [
-    "create", "info", "stat", "segments", "recover", "resize", "get", "put", "del", "load", "dump", "verify",
+    "create", "info", "stat", "segments", "recover", "resize", "get", "put", "del", "load", "dump",
+    "verify",
     "shell",
   ]
 
