@@ -76,7 +76,7 @@ import VarveIO
       for number in 0..<50 { try await writer.put(number, 14000, .buffered) }
       try await writer.store.sync()
     }
-    try await explore(item, interval: 1000, minimumImageCount: 12, prepare: fill) { writer in
+    try await explore(item, interval: 2500, minimumImageCount: 5, prepare: fill) { writer in
       try await writer.store.store.grow(toByteCount: item.byteCount)
       for number in 50..<90 { try await writer.put(number, 14000, .buffered) }
       try await writer.store.sync()
@@ -108,7 +108,7 @@ import VarveIO
     var counts: [Int: Int] = [:]
     for image in CrashEnumerator(
       history, crash: .power, boundaries: start...history.events.count,
-      density: CrashEnumerator.Density(samplingInterval: Harness.interval(12)), seed: item.seed)
+      density: CrashEnumerator.Density(samplingInterval: Harness.interval(24)), seed: item.seed)
     {
       let opened = try await Harness.open(image.makeDevice(delivery: .inline))
       let count = opened.statistics.segmentCount
@@ -124,7 +124,7 @@ import VarveIO
       try await opened.close()
     }
     #expect(Set(counts.keys) == [plan.segmentCount, plan.grownSegmentCount])
-    #expect(counts.values.allSatisfy { $0 >= 2 }, "\(counts)")
+    #expect(counts.values.allSatisfy { $0 >= 1 }, "\(counts)")
   }
 
   /// A file that a crash leaves longer than its store, by any length, opens as it was.

@@ -8,7 +8,8 @@ extension Store {
   ///
   /// Durable on return: the new size. After a crash in the middle the store opens at the old size
   /// or at the new one; a file may be longer than its store then, which the next growth takes up.
-  /// Where it fails, the store is as it was, and a file has its old length back.
+  /// Where it fails, the store is as it was, and a file has its old length back, unless it failed
+  /// after it had been filled.
   ///
   /// Cost: writes the new part of a file once, then a few pages and five flushes, for which no
   /// segment is opened or freed. Memory: 128 bytes for each new segment, which the cache gives up.

@@ -81,7 +81,8 @@ struct StoreRecovery {
       superblock, recoveredTable, checkpoint, plan, replay, &index, &report)
     if relocated.hasLoss { replay.suspect = SuspectRange(ceiling: SequenceNumber(UInt64.max)) }
     replay.clockMilliseconds = max(replay.clockMilliseconds, relocated.clockMilliseconds)
-    let segments = SegmentDirectory(geometry: superblock.geometry, capacity: plan.segmentLimit)
+    let segments = SegmentDirectory(
+      geometry: superblock.geometry, segmentLimit: plan.segmentLimit)
     count(into: segments, recoveredTable, index.index, &replay, relocated, &report)
     if let suspect = replay.suspect {
       report.outcome = .degraded

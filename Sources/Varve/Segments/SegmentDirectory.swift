@@ -49,14 +49,15 @@ struct SegmentCounters: ~Copyable {
   let payloadPageCount: Int
   private let indexedTombstones = Atomic<Int>(0)
 
-  init(geometry: Geometry, capacity: Int) {
+  /// With room for what the store may become, but for no more than `segmentLimit` segments.
+  init(geometry: Geometry, segmentLimit: Int) {
     let count = Int(geometry.segmentCount)
     // Finds what segments that come later hold, too.
     self.geometry = geometry.largest
-    self.capacity = max(count, capacity)
+    capacity = max(count, min(segmentLimit, Int(self.geometry.segmentCount)))
     currentCount = Atomic(0)
     payloadPageCount = max(1, Int(geometry.framePageLimit(summaryPages: PageCount(1)).rawValue) - 1)
-    unsafe counters = .allocate(capacity: self.capacity)
+    unsafe counters = .allocate(capacity: capacity)
     grow(to: count)
   }
 
