@@ -14,18 +14,18 @@ struct ResizeCommand: AsyncParsableCommand {
         kvctl resize /dev/vg0/carts
 
       A file is made longer and filled with zeros: --size says how large the store
-      shall be. A device is enlarged by its own means first; without --size the store
-      then takes all of it. --dry-run says what would become of the store and changes
-      nothing; it works on a store in use too.
+      shall be. A device is enlarged by its own means first; without --size the
+      store then takes all of it. --dry-run says what would become of the store
+      and changes nothing; it works on a store in use too.
 
-      A store grows to eight times what it was created with, or more ("at most", which
-      is maximumBytes of --json); beyond that it is refused. Making it smaller is not
-      supported yet, and refused. Killed or without power in the middle, the store has
-      the old size or the new one. A signal (such as control-C) while the file is
-      filled gives it its old length back.
+      A store grows to eight times what it was created with, or more ("at most",
+      which is maximumBytes of --json); beyond that it is refused. Making it
+      smaller is not supported yet, and refused. Killed or without power in the
+      middle, the store has the old size or the new one. A signal (such as
+      control-C) while the file is filled gives it its old length back.
 
-      A service that has the store open grows it itself, with Store.grow; resize then
-      ends with 31, in use.
+      A service that has the store open grows it itself, with Store.grow; resize
+      then ends with 31, in use.
       """)
 
   @Argument(help: .store()) var arguments: [String] = []
