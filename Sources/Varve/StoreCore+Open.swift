@@ -96,8 +96,9 @@ extension StoreCore {
     }
     let core = build(device, options, environment, recovered, plan, start, thread)
     logOutcome(recovered.report, options.logger)
+    logGrowth(recovered.superblock.geometry, device, options.logger)
     if recovered.report.outcome == .degraded { core.health.setDegraded() }
-    let reserve = SegmentLedger.reserve(segmentCount: core.geometry.segmentCount)
+    let reserve = SegmentLedger.reserve(segmentCount: recovered.superblock.geometry.segmentCount)
     if isReadOnly, core.statistics().freeSegmentCount <= reserve { core.health.setFull(true) }
     core.maintenance?.start()
     core.metrics?.start(core)
@@ -156,6 +157,9 @@ extension StoreCore {
     _ recovered: inout RecoveredStore, on device: any BlockDevice, _ start: ClockStart
   ) async throws(IOError) {
     if let error = await device.flush() { throw error }
+    if recovered.hasOtherSize {
+      try await SuperblockStore.completeGrowth(recovered.superblock, on: device)
+    }
     let empty = recovered.replay.emptySegments.reversed() + recovered.relocated.emptySegments
     for segment in empty {
       let generation = recovered.table[segment].generation
@@ -222,20 +226,22 @@ extension StoreCore {
       bufferByteLimit: plan.bufferByteLimit)
     let cache = RecordCache(
       byteLimit: options.cacheEnabled
-        ? plan.cacheByteLimit(indexByteCount: recovered.index.reservedByteCount) : 0,
+        ? plan.cacheByteLimit(
+          indexByteCount: recovered.index.reservedByteCount,
+          segmentCount: recovered.segments.count) : 0,
       shardCount: 64)
     let reader = RecordReader(
       device: device, superblock: superblock, segments: recovered.segments,
       counters: log.counters, memory: ReadMemory(byteLimit: plan.readByteLimit),
       noteDeadSegment: { log.noteDeadSegment() })
-    let index = recovered.index
+    let (index, segments) = (recovered.index, recovered.segments)
     let maintenance = thread.map { thread in
       Maintenance(
         device: device, environment: environment, thread: thread, log: log, cache: cache,
         hashKey: HashKey(low: superblock.hashKeyLow, high: superblock.hashKeyHigh),
         options: options, recovered: recovered, compactionByteLimit: plan.compactionByteLimit,
         adjustMemory: {
-          if options.cacheEnabled { StoreCore.adjustMemory(plan, index, cache) }
+          if options.cacheEnabled { StoreCore.adjustMemory(plan, index, segments, cache) }
         })
     }
     return StoreCore(
@@ -293,6 +299,20 @@ extension StoreCore {
     recovered.report.clockMilliseconds = start.milliseconds
     recovered.report.heldClockJumpSeconds = start.heldJumpMilliseconds.map { Double($0) / 1000 }
     return start
+  }
+
+  /// Says that there is more room than the store uses.
+  private static func logGrowth(
+    _ geometry: Geometry, _ device: any BlockDevice, _ logger: Logger
+  ) {
+    let growable = GrowthPlan.growableByteCount(geometry, presentByteCount: device.byteCount)
+    guard growable > 0 else { return }
+    logger.notice(
+      "the store is smaller than what it lies on: it can be grown (kvctl resize)",
+      metadata: [
+        "recordedBytes": "\(geometry.deviceByteCount)", "presentBytes": "\(device.byteCount)",
+        "growableBytes": "\(growable)",
+      ])
   }
 
   private static func logOutcome(_ report: RecoveryReport, _ logger: Logger) {

@@ -11,6 +11,8 @@ final class StoreCore: Sendable {
   let device: FlushGate
   let environment: StoreEnvironment
   let options: StoreOptions
+  /// Of the store at its largest: places are the same in all sizes, and what changes while the
+  /// store is open, the count of segments, is asked of `segments`.
   let geometry: Geometry
   let hashKey: HashKey
   let index: RecordIndex
@@ -40,6 +42,8 @@ final class StoreCore: Sendable {
   private let foundSequence: SequenceNumber
   private let firstSequence: SequenceNumber
   private let lifecycle = Mutex(Lifecycle.open)
+  /// Whether somebody is making the store larger.
+  let isGrowing = Atomic<Bool>(false)
   /// Made when somebody asks for it.
   private let madeExecutor = Mutex<(any TaskExecutor)?>(nil)
 
@@ -57,7 +61,7 @@ final class StoreCore: Sendable {
     self.device = device
     self.environment = environment
     self.options = options
-    geometry = recovered.superblock.geometry
+    geometry = recovered.superblock.geometry.largest
     hashKey = HashKey(
       low: recovered.superblock.hashKeyLow, high: recovered.superblock.hashKeyHigh)
     index = recovered.index
@@ -88,12 +92,16 @@ final class StoreCore: Sendable {
     foundFreeSegmentCount = recovered.table.entries.count { $0.entry.state == .free }
   }
 
-  /// Throws once closing has begun.
-  func requireOpen() throws(StoreError) {
-    let isOpen = lifecycle.withLock { state in
+  /// Whether closing has not begun.
+  var isOpen: Bool {
+    lifecycle.withLock { state in
       if case .open = state { return true }
       return false
     }
+  }
+
+  /// Throws once closing has begun.
+  func requireOpen() throws(StoreError) {
     if !isOpen { throw .closedStore }
   }
 
@@ -250,8 +258,12 @@ final class StoreCore: Sendable {
   }
 
   /// Fits the cache into what the index leaves of the budget.
-  static func adjustMemory(_ plan: MemoryPlan, _ index: RecordIndex, _ cache: RecordCache) {
-    cache.setByteLimit(plan.cacheByteLimit(indexByteCount: index.reservedByteCount))
+  static func adjustMemory(
+    _ plan: MemoryPlan, _ index: RecordIndex, _ segments: SegmentDirectory, _ cache: RecordCache
+  ) {
+    cache.setByteLimit(
+      plan.cacheByteLimit(
+        indexByteCount: index.reservedByteCount, segmentCount: segments.count))
   }
 
   func statistics() -> StoreStatistics {
@@ -288,9 +300,9 @@ final class StoreCore: Sendable {
     result.deadTombstoneCount = counters.value(counters.deadTombstones)
     result.spaceWaitCount = counters.value(counters.spaceWaits)
     result.spaceWaitNanoseconds = counters.value(counters.spaceWaitNanoseconds)
-    result.segmentCount = Int(geometry.segmentCount)
+    result.segmentCount = segments.count
     result.freeSegmentCount = maintenance?.ledger.freeSegmentCount ?? foundFreeSegmentCount
-    result.reservedSegmentCount = SegmentLedger.reserve(segmentCount: geometry.segmentCount)
+    result.reservedSegmentCount = SegmentLedger.reserve(segmentCount: UInt32(segments.count))
     result.discardedByteCount = counters.value(counters.discardedBytes)
     result.discardFailureCount = counters.value(counters.discardFailures)
     result.usedByteCount =

@@ -10,7 +10,7 @@ import Synchronization
 /// A file or block device driven by Linux AIO.
 public final class AIODevice: InstrumentedDevice {
   /// The bytes that can be addressed, a multiple of 4096.
-  public let byteCount: UInt64
+  public var byteCount: UInt64 { life.file.byteCount }
   private let options: DeviceOptions
   private let shards: [AIOShard]
   private let loops = Mutex(Loops())
@@ -35,7 +35,6 @@ public final class AIODevice: InstrumentedDevice {
     } undo: {
       $0.beginClosing()
     }
-    byteCount = file.byteCount
     self.options = options
     shards = started.parts
     life = DeviceLife(file: file, threads: started.threads)
@@ -146,6 +145,25 @@ public final class AIODevice: InstrumentedDevice {
   ///
   /// - Throws: `DeviceError`, with code `unsupported` where the device takes no discards.
   public func discard(_ range: Range<UInt64>) throws(DeviceError) { try life.discard(range) }
+
+  /// Whether it is a file, which can be made longer.
+  public var isExtensible: Bool { life.file.isExtensible }
+
+  /// The bytes of the file or the block device now.
+  ///
+  /// - Throws: `DeviceError` with code `io`.
+  public func presentByteCount() throws(DeviceError) -> UInt64 {
+    try life.file.presentByteCount()
+  }
+
+  /// Makes a file longer, or takes up what a block device has gained.
+  ///
+  /// - Throws: `DeviceError` with code `noSpace`, `tooLarge`, `cancelled` or `io`.
+  public func extend(
+    over range: Range<UInt64>, progress: (_ done: UInt64, _ total: UInt64) -> Bool
+  ) throws(DeviceError) {
+    try life.file.extend(over: range, progress: progress)
+  }
 
   /// Finishes what has been accepted, ends the threads, destroys the contexts, closes the file.
   public func close() {

@@ -1,10 +1,15 @@
 // The seam between the store and whatever does its I/O. The store sees only this protocol: Linux
 // AIO, io_uring, a pool of blocking threads and the simulated device are all behind it.
 
-/// A fixed range of bytes that takes asynchronous requests.
+/// A range of bytes that takes asynchronous requests.
 public protocol BlockDevice: AnyObject, Sendable {
-  /// The bytes that can be addressed, a multiple of 4096.
+  /// The bytes that can be addressed, a multiple of 4096: as many as when the device was opened,
+  /// until `extend` makes them more.
   var byteCount: UInt64 { get }
+
+  /// Whether `extend` makes what is missing, as it does with a file; a block device has the bytes
+  /// that it has.
+  var isExtensible: Bool { get }
 
   /// Hands a request to the device and returns without waiting for it.
   ///
@@ -16,6 +21,29 @@ public protocol BlockDevice: AnyObject, Sendable {
 
   /// Hands over several requests with as few system calls as it takes.
   func submit(contentsOf requests: [IORequest])
+
+  /// The bytes that are there now, a multiple of 4096: more than `byteCount` where somebody has
+  /// enlarged the file or the block device since.
+  ///
+  /// - Throws: `DeviceError` with code `io`.
+  func presentByteCount() throws(DeviceError) -> UInt64
+
+  /// Makes `range.upperBound` bytes addressable, if they are not: allocates what a file lacks, and
+  /// fills `range` of a file with zeros; takes up what a block device has gained, and writes
+  /// nothing there. Requests go on meanwhile. Blocks, so it is called on a thread that nobody waits
+  /// for.
+  ///
+  /// Nothing is durable on return: the next flush makes the length of the file and the zeros
+  /// durable, and whatever names them comes after it. Where it fails, `byteCount` stays, and so
+  /// does the length of the file.
+  /// - Parameters:
+  ///   - range: Whole pages, up to the new end; what lies in it is given up.
+  ///   - progress: Called with the bytes filled and the bytes to fill; true ends it early.
+  /// - Throws: `DeviceError` with code `noSpace`, `tooLarge` (the block device has fewer bytes),
+  ///   `cancelled`, `unsupported` or `io`.
+  func extend(
+    over range: Range<UInt64>, progress: (_ done: UInt64, _ total: UInt64) -> Bool
+  ) throws(DeviceError)
 
   /// Makes threads that run tasks and the I/O that those submit here; `threadCount` of them, and
   /// `onStall` is told when one has run tasks for more than 5 ms without taking completions.
@@ -44,6 +72,22 @@ public protocol BlockDevice: AnyObject, Sendable {
 }
 
 extension BlockDevice {
+  /// False: a device has the bytes that it has.
+  public var isExtensible: Bool { false }
+
+  /// As many bytes as when it was opened.
+  public func presentByteCount() throws(DeviceError) -> UInt64 { byteCount }
+
+  /// Succeeds where the bytes are there already.
+  public func extend(
+    over range: Range<UInt64>, progress: (_ done: UInt64, _ total: UInt64) -> Bool
+  ) throws(DeviceError) {
+    guard range.upperBound > byteCount else { return }
+    throw DeviceError(
+      .tooLarge, path: "",
+      message: "the device has \(byteCount) bytes, fewer than the \(range.upperBound) asked for")
+  }
+
   /// Threads that run tasks only: their I/O goes through the threads of the device.
   public func makeExecutor(
     threadCount: Int, onStall: @escaping @Sendable (_ nanoseconds: UInt64) -> Void

@@ -166,24 +166,36 @@ extension DirectFile {
   private borrowing func zero(
     from start: UInt64, to end: UInt64, _ progress: (UInt64, UInt64) -> Void
   ) throws(DeviceError) {
+    let isDone = try fill(from: start, to: end) { done, total in
+      progress(done, total)
+      return Task.isCancelled
+    }
+    guard !isDone else { return }
+    throw DeviceError(
+      .cancelled, path: path,
+      message: "filling \(path) was cancelled: a file that was made for it is removed, one that"
+        + " was there is no store any more")
+  }
+
+  /// Writes zeros from one multiple of 4096 to another, unless `progress` says that it shall end:
+  /// then false.
+  borrowing func fill(
+    from start: UInt64, to end: UInt64, _ progress: (UInt64, UInt64) -> Bool
+  ) throws(DeviceError) -> Bool {
     let zeros = AlignedMemory(byteCount: min(Self.fillByteCount, Int(end - start)))
     var position = start
-    progress(0, end - start)
+    var shallEnd = progress(0, end - start)
     while position < end {
       // Only between the writes of a long fill: a few pages are written whole.
-      if position > start, Task.isCancelled {
-        throw DeviceError(
-          .cancelled, path: path,
-          message: "filling \(path) was cancelled: a file that was made for it is removed, one that"
-            + " was there is no store any more")
-      }
+      if position > start, shallEnd { return false }
       let count = min(zeros.byteCount, Int(end - position))
       // SAFETY: `count` is at most the length of the zeros.
       try unsafe write(
         UnsafeRawBufferPointer(start: zeros.base, count: count), byteOffset: position)
       position += UInt64(count)
-      progress(position - start, end - start)
+      shallEnd = progress(position - start, end - start)
     }
+    return true
   }
 
   /// Overwrites one page at each place, and flushes.
@@ -199,7 +211,13 @@ extension DirectFile {
 
   /// Allocates the blocks of the file, so that a full file system is found out at once.
   private borrowing func allocate(_ byteCount: UInt64) throws(DeviceError) {
-    let result = varve_allocate(descriptorNumber, 0, Int64(byteCount))
+    try allocate(0..<byteCount)
+  }
+
+  /// Allocates the blocks of a range, which makes the file as long.
+  borrowing func allocate(_ range: Range<UInt64>) throws(DeviceError) {
+    let byteCount = range.upperBound - range.lowerBound
+    let result = varve_allocate(descriptorNumber, Int64(range.lowerBound), Int64(byteCount))
     // Without fallocate the zero-fill allocates.
     guard result != 0, result != -EOPNOTSUPP else { return }
     throw .system("allocate \(byteCount) bytes for", path: path, errorNumber: -result)

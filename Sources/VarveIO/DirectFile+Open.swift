@@ -106,13 +106,8 @@ extension DirectFile {
       }
       guard errorNumber == 0 else { throw .system("lock", path: path, errorNumber: errorNumber) }
     }
-    var byteCount = UInt64(clamping: status.st_size)
-    if isDevice {
-      // SAFETY: the shim writes one integer.
-      let result = unsafe varve_block_device_byte_count(descriptor.rawValue, &byteCount)
-      guard result == 0 else { throw .system("measure", path: path, errorNumber: -result) }
-      try checkSector(descriptor.rawValue, path)
-    }
+    let byteCount = try measure(descriptor.rawValue, status, path)
+    if isDevice { try checkSector(descriptor.rawValue, path) }
     return DirectFile(
       path: path, resolvedTarget: resolvedTarget,
       kind: isDevice ? .blockDevice : .regularFile, access: options.access, isDirect: isDirect,
@@ -120,6 +115,18 @@ extension DirectFile {
   }
 
   // MARK: Helpers
+
+  /// The bytes of an open file, or of an open block device.
+  static func measure(
+    _ number: Int32, _ status: stat, _ path: String
+  ) throws(DeviceError) -> UInt64 {
+    guard status.st_mode & S_IFMT == S_IFBLK else { return UInt64(clamping: status.st_size) }
+    var byteCount: UInt64 = 0
+    // SAFETY: the shim writes one integer.
+    let result = unsafe varve_block_device_byte_count(number, &byteCount)
+    guard result == 0 else { throw .system("measure", path: path, errorNumber: -result) }
+    return byteCount
+  }
 
   private static func checkSector(_ number: Int32, _ path: String) throws(DeviceError) {
     var sectorByteCount: UInt32 = 512

@@ -72,6 +72,13 @@ public struct DirectFile: ~Copyable, Sendable {
   /// The descriptor's number: valid while this value lives.
   public var descriptorNumber: Int32 { descriptor.rawValue }
 
+  /// The status of what is open.
+  borrowing func status() throws(DeviceError) -> stat {
+    let (status, errorNumber) = descriptor.status()
+    guard errorNumber == 0 else { throw .system("measure", path: path, errorNumber: errorNumber) }
+    return status
+  }
+
   /// Who holds the lock of the file, where the kernel names it: through another descriptor, if this
   /// one was opened without a lock. Asking takes no lock, so it is in nobody's way.
   public borrowing func lockHolder() -> LockHolder? {

@@ -5,10 +5,11 @@ import Synchronization
 final class SharedFile: Sendable {
   let descriptor: Int32
   let path: String
-  let byteCount: UInt64
   let isWritable: Bool
   /// The unit in which the device takes note of discards; nil where it takes none.
   let discardGranularityByteCount: Int?
+  let isExtensible: Bool
+  private let addressableByteCount: Atomic<UInt64>
   private let file: Mutex<DirectFile?>
   /// Threads and groups of threads that may use the descriptor: the device's own are one.
   private let userCount = Atomic<Int>(1)
@@ -16,9 +17,10 @@ final class SharedFile: Sendable {
   init(_ file: consuming DirectFile) {
     descriptor = file.descriptorNumber
     path = file.path
-    byteCount = file.byteCount
+    addressableByteCount = Atomic(file.byteCount)
     isWritable = file.access == .readWrite
     discardGranularityByteCount = SharedFile.discardGranularityByteCount(of: file)
+    isExtensible = file.kind == .regularFile
     self.file = Mutex(consume file)
   }
 
@@ -29,6 +31,35 @@ final class SharedFile: Sendable {
       let byteCount = file.traits().discardGranularityByteCount, byteCount > 0
     else { return nil }
     return byteCount
+  }
+
+  /// The bytes that requests may address.
+  var byteCount: UInt64 { addressableByteCount.load(ordering: .acquiring) }
+
+  /// While the file is being extended, what it had before.
+  func presentByteCount() throws(DeviceError) -> UInt64 {
+    let present = try file.withLockIfAvailable { file throws(DeviceError) in
+      guard let byteCount = try file?.presentByteCount() else { throw closedError }
+      return byteCount
+    }
+    return present ?? byteCount
+  }
+
+  /// Extends the file, which cannot be closed meanwhile.
+  func extend(
+    over range: Range<UInt64>, progress: (_ done: UInt64, _ total: UInt64) -> Bool
+  ) throws(DeviceError) {
+    try file.withLock { file throws(DeviceError) in
+      guard file != nil else { throw closedError }
+      try file?.extend(over: range, progress: progress)
+      if range.upperBound > byteCount {
+        addressableByteCount.store(range.upperBound, ordering: .releasing)
+      }
+    }
+  }
+
+  private var closedError: DeviceError {
+    DeviceError(.cancelled, path: path, message: "\(path) has been closed")
   }
 
   /// Counts the thread of a loop, which may use the descriptor after the device's own have ended.

@@ -66,6 +66,23 @@ public final class FaultyDevice: BlockDevice {
     }
   }
 
+  /// Whether the device below makes more bytes.
+  public var isExtensible: Bool { base.isExtensible }
+
+  /// The bytes of the device below now.
+  ///
+  /// - Throws: what the device below throws.
+  public func presentByteCount() throws(DeviceError) -> UInt64 { try base.presentByteCount() }
+
+  /// Extends the device below.
+  ///
+  /// - Throws: what the device below throws.
+  public func extend(
+    over range: Range<UInt64>, progress: (_ done: UInt64, _ total: UInt64) -> Bool
+  ) throws(DeviceError) {
+    try base.extend(over: range, progress: progress)
+  }
+
   /// Threads of the device below; their requests come here like all others.
   public func makeExecutor(
     threadCount: Int, onStall: @escaping @Sendable (_ nanoseconds: UInt64) -> Void

@@ -27,8 +27,13 @@ public final class RAMDevice: BlockDevice {
   private let medium: Medium
   private let pump: RequestPump
 
+  private let addressableByteCount: Atomic<UInt64>
+
   /// The bytes that can be addressed.
-  public let byteCount: UInt64
+  public var byteCount: UInt64 { addressableByteCount.load(ordering: .acquiring) }
+
+  /// True: it grows as a file does.
+  public var isExtensible: Bool { true }
 
   /// A device of zeros.
   ///
@@ -43,12 +48,34 @@ public final class RAMDevice: BlockDevice {
     precondition(
       image.byteCount > 0 && image.byteCount % 4096 == 0, "a device has whole pages")
     precondition(delivery != .manual, "a RAM device has no step: use a SimulatedDevice")
-    byteCount = image.byteCount
+    addressableByteCount = Atomic(image.byteCount)
     medium = Medium(image: image)
     pump = RequestPump(executor: medium, delivery: delivery, threadCount: 2, orderSeed: nil)
   }
 
   deinit { pump.close() }
+
+  /// Makes the device as large as the end of `range`, which reads as zeros.
+  ///
+  /// - Throws: `DeviceError` with code `cancelled` where `progress` says so.
+  public func extend(
+    over range: Range<UInt64>, progress: (_ done: UInt64, _ total: UInt64) -> Bool
+  ) throws(DeviceError) {
+    let total = range.upperBound - range.lowerBound
+    guard !progress(0, total) else {
+      throw DeviceError(.cancelled, path: "", message: "extending the device was cancelled")
+    }
+    medium.image.withLock { image in
+      let present = image.byteCount
+      if range.lowerBound < present {
+        let count = Int(min(present, range.upperBound) - range.lowerBound)
+        image.write([UInt8](repeating: 0, count: count), at: range.lowerBound)
+      }
+      image.resize(to: max(present, range.upperBound))
+      addressableByteCount.store(image.byteCount, ordering: .releasing)
+    }
+    _ = progress(total, total)
+  }
 
   /// Hands a request to the device.
   public func submit(_ request: IORequest) { pump.enqueue(request, ticket: 0) }

@@ -21,7 +21,8 @@ public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The name.
     public var description: String { rawValue }
 
-    /// No segment is left for writes; deletes still work, and writes resume when space returns.
+    /// No segment is left for writes; deletes still work, and writes resume when space returns. Of a
+    /// growth: the file system has no space.
     public static let full = Code(rawValue: "full")
     /// The record that holds the key's newest version is damaged.
     public static let corrupt = Code(rawValue: "corrupt")
@@ -51,7 +52,8 @@ public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let usage = Code(rawValue: "usage")
     /// The task was cancelled before the operation took effect: nothing was written.
     public static let cancelled = Code(rawValue: "cancelled")
-    /// A compare-and-set loop met other writers more often than its bound.
+    /// A compare-and-set loop met other writers more often than its bound, or a store that shall
+    /// grow is growing already.
     public static let conflict = Code(rawValue: "conflict")
     /// The path names nothing.
     public static let notFound = Code(rawValue: "notFound")

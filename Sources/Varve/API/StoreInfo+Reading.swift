@@ -49,6 +49,9 @@ extension StoreInfo {
     info.formatVersion = Int(Superblock.formatVersion)
     info.deviceByteCount = geometry.deviceByteCount
     info.presentByteCount = device.byteCount
+    info.growableByteCount = GrowthPlan.growableByteCount(
+      geometry, presentByteCount: device.byteCount)
+    info.maximumByteCount = geometry.maximumByteCount
     info.segmentByteCount = geometry.segmentByteCount
     info.segmentCount = Int(geometry.segmentCount)
     for (_, entry) in table.entries {

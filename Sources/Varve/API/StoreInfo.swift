@@ -11,6 +11,11 @@ public struct StoreInfo: Hashable, Sendable {
   public var deviceByteCount: UInt64 = 0
   /// The byte count of what lies at the path now: another where the file was cut short or grown.
   public var presentByteCount: UInt64 = 0
+  /// The byte count to which the store can grow with what lies at the path now; 0 where that is no
+  /// larger than the store. See `Store.grow(toByteCount:progress:)`.
+  public var growableByteCount: UInt64 = 0
+  /// The most bytes that the store can grow to.
+  public var maximumByteCount: UInt64 = 0
   /// The byte count of a segment.
   public var segmentByteCount = 0
   /// Segments in all.

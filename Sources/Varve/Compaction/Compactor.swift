@@ -94,7 +94,7 @@ final class Compactor: @unchecked Sendable {
       byteCount: frameByteCount,
       capacity: Compactor.writeCount * (stepByteCount / frameByteCount + 1))
     rateLimit = bytesPerSecond.map { RateLimit(bytesPerSecond: $0, environment: environment) }
-    let count = Compactor.streamCount(segmentCount: log.geometry.segmentCount)
+    let count = Compactor.streamCount(segmentCount: ledger.table.geometry.segmentCount)
     outputs = StreamKind.relocations.prefix(count).map(RelocationOutput.init)
   }
 
@@ -206,6 +206,14 @@ final class Compactor: @unchecked Sendable {
   func provide(_ spare: PreparedSegment, for stream: StreamKind) {
     log.segments.setBufferedFloor(.max, of: spare.segment)
     spares[stream] = spare
+  }
+
+  /// Takes note of a larger store.
+  func grow(toSegmentCount segmentCount: UInt32) {
+    let count = Compactor.streamCount(segmentCount: segmentCount)
+    outputs += StreamKind.relocations.prefix(count).dropFirst(outputs.count)
+      .map(RelocationOutput.init)
+    isStuck = false
   }
 
   /// Forgets what was known of segments that are free now.

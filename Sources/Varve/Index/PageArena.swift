@@ -89,6 +89,12 @@ import Synchronization
     }
   }
 
+  /// The bytes that it may keep resident. A lower limit takes nothing back.
+  package var byteLimit: Int {
+    get { state.withLock { $0.byteLimit } }
+    set { state.withLock { $0.byteLimit = newValue } }
+  }
+
   /// Bytes resident or counted as such: used pages, short free runs, notes, the caller's overhead.
   package var reservedByteCount: Int { state.withLock { $0.reservedByteCount } }
   /// Bytes lent out.

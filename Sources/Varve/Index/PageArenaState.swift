@@ -10,7 +10,7 @@ struct PageArenaState: Sendable {
   /// "No page", at the ends of a list.
   static let none = UInt32.max
 
-  let byteLimit: Int
+  var byteLimit: Int
   let overheadByteCount: Int
   private(set) var mapping: PageMapping
   private(set) var edgePage = 0

@@ -24,8 +24,6 @@ import VarveFormat
 
   /// The number of shards, a power of two.
   package let shardCount: Int
-  /// The memory that the index may use.
-  package let byteLimit: Int
 
   // SAFETY: set once; what it leads to is reached through the shards' locks only.
   private nonisolated(unsafe) let shards: UnsafeMutableRawPointer
@@ -55,9 +53,14 @@ import VarveFormat
     }
     unsafe shards = memory
     self.shardCount = shardCount
-    self.byteLimit = byteLimit
     selectorShift = UInt32(KeyHash.selectorBitCount - shardCount.trailingZeroBitCount)
     arena = PageArena(byteLimit: byteLimit, overheadByteCount: byteCount)
+  }
+
+  /// The memory that the index may use. Where it is lowered, what the index has stays.
+  package var byteLimit: Int {
+    get { arena.byteLimit }
+    set { arena.byteLimit = newValue }
   }
 
   deinit {

@@ -20,6 +20,7 @@ import VarveIO
 /// The end of the log that takes writes.
 final class LogAppender: Sendable {
   let device: any BlockDevice
+  /// Of the store at its largest: it may grow while it is open.
   let geometry: Geometry
   let uuid: StoreUUID
   let checksum: Checksum
@@ -49,7 +50,7 @@ final class LogAppender: Sendable {
     bufferByteLimit: Int
   ) {
     self.device = device
-    geometry = superblock.geometry
+    geometry = superblock.geometry.largest
     uuid = superblock.uuid
     checksum = Checksum(uuid: superblock.uuid)
     self.index = index

@@ -24,6 +24,8 @@ enum MaintenanceCommand {
   case checkpoint(WriteWaiter)
   /// Compacts until nothing is worth moving.
   case compact(WriteWaiter)
+  /// Lets the store have the size of this geometry, for which the device has the bytes.
+  case grow(Geometry, WriteWaiter)
   /// Finishes everything, marks the store clean and ends the task.
   case close(WriteWaiter)
   /// Ends the task without marking the store clean.
@@ -117,7 +119,7 @@ final class Maintenance: @unchecked Sendable {
   private func refuse(_ commands: [MaintenanceCommand]) {
     for command in commands {
       switch command {
-      case .checkpoint(let waiter), .compact(let waiter), .close(let waiter):
+      case .checkpoint(let waiter), .compact(let waiter), .grow(_, let waiter), .close(let waiter):
         waiter.resume(.closedStore)
       case .abandon: break
       }
@@ -156,6 +158,7 @@ final class Maintenance: @unchecked Sendable {
         switch due.removeFirst() {
         case .checkpoint(let waiter): waiter.resume(await writeCheckpoint())
         case .compact(let waiter): await beginCompaction(waiter)
+        case .grow(let geometry, let waiter): waiter.resume(await grow(to: geometry))
         case .close(let waiter):
           isClosing = true
           endRequest(.closedStore)

@@ -12,6 +12,7 @@ import VarveIO
 /// Reads records from the device.
 final class RecordReader: Sendable {
   let device: any BlockDevice
+  /// Of the store at its largest: it may grow while it is open.
   let geometry: Geometry
   let uuid: StoreUUID
   let checksum: Checksum
@@ -27,7 +28,7 @@ final class RecordReader: Sendable {
     noteDeadSegment: @escaping @Sendable () -> Void
   ) {
     self.device = device
-    geometry = superblock.geometry
+    geometry = superblock.geometry.largest
     uuid = superblock.uuid
     checksum = Checksum(uuid: superblock.uuid)
     self.segments = segments

@@ -84,22 +84,32 @@ struct CheckpointLoader {
       }
     }
     guard ordinal == root.pageCount, pagesChecksum == root.pagesChecksum,
-      entryCount == root.entryCount, generations.count == Int(geometry.segmentCount)
+      entryCount == root.entryCount, let generations = completed(generations)
     else { return nil }
     return LoadedCheckpoint(root: root, generations: generations)
+  }
+
+  /// One generation for each segment: those that the store has gained since were not there.
+  private func completed(_ generations: [Generation]) -> [Generation]? {
+    let missingCount = Int(geometry.segmentCount) - generations.count
+    guard missingCount >= 0, generations.count >= Limits.minimumSegmentCount else { return nil }
+    return generations + Array(repeating: Generation(0), count: missingCount)
   }
 
   /// The generations of all segments when the checkpoint began, from its last pages alone; nil
   /// where one of them is missing or damaged.
   func generations(_ reference: CheckpointReference, root: CheckpointRoot) async -> [Generation]? {
     let perPage = CheckpointPage.generationsPerPage
-    let pageCount = (UInt64(geometry.segmentCount) + UInt64(perPage) - 1) / UInt64(perPage)
-    guard let segments = chain(reference, root), root.pageCount >= pageCount else { return nil }
+    // As many pages as the store would fill now, or fewer: it may have grown since.
+    let pageLimit = (UInt64(geometry.segmentCount) + UInt64(perPage) - 1) / UInt64(perPage)
+    guard let segments = chain(reference, root) else { return nil }
     // Each segment holds pages of the checkpoint behind its header.
     let pagesPerSegment = UInt64(geometry.segmentPageCount.rawValue) - 1
     let buffer = PageBuffer(pageCount: 1)
     var generations: [Generation] = []
-    for ordinal in (root.pageCount - pageCount)..<root.pageCount {
+    var ordinal = root.pageCount
+    while ordinal > 0, root.pageCount - ordinal < pageLimit {
+      ordinal -= 1
       let position = Int(ordinal / pagesPerSegment)
       guard position < segments.count else { return nil }
       let segment = segments[position]
@@ -107,14 +117,17 @@ struct CheckpointLoader {
         geometry.firstPage(of: segment).rawValue + 1 + ordinal % pagesPerSegment)
       guard await device.read(1, pagesAt: address, into: buffer) == nil else { return nil }
       var (pagesChecksum, entries): (UInt32, [CheckpointEntry]) = (0, [])
+      var found: [Generation] = []
       let isWhole = buffer.withPage(0) { bytes in
         decode(
           bytes, at: address, generation: table[segment].generation, root: root,
-          ordinal: ordinal, &pagesChecksum, &entries, &generations)
+          ordinal: ordinal, &pagesChecksum, &entries, &found)
       }
       guard isWhole else { return nil }
+      if found.isEmpty { break }
+      generations = found + generations
     }
-    return generations.count == Int(geometry.segmentCount) ? generations : nil
+    return completed(generations)
   }
 
   private func decode(

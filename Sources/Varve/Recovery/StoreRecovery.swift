@@ -8,6 +8,8 @@ import VarveIO
 /// Everything that a recovery found, before anything is written.
 struct RecoveredStore {
   var superblock: Superblock
+  /// Whether some copies of the superblock still name the size that the store had before it grew.
+  var hasOtherSize: Bool
   var table: SegmentTable
   var index: RecordIndex
   var segments: SegmentDirectory
@@ -79,14 +81,17 @@ struct StoreRecovery {
       superblock, recoveredTable, checkpoint, plan, replay, &index, &report)
     if relocated.hasLoss { replay.suspect = SuspectRange(ceiling: SequenceNumber(UInt64.max)) }
     replay.clockMilliseconds = max(replay.clockMilliseconds, relocated.clockMilliseconds)
-    let segments = directory(recoveredTable, index.index, &replay, relocated, &report)
+    let segments = SegmentDirectory(
+      geometry: superblock.geometry, segmentLimit: plan.segmentLimit)
+    count(into: segments, recoveredTable, index.index, &replay, relocated, &report)
     if let suspect = replay.suspect {
       report.outcome = .degraded
       report.suspectCeiling = suspect.ceiling.rawValue
     }
     report.durationSeconds = Double(environment.monotonicNanoseconds() - start) / 1e9
     return RecoveredStore(
-      superblock: superblock, table: recoveredTable, index: index.index, segments: segments,
+      superblock: superblock, hasOtherSize: election.hasOtherSize, table: recoveredTable,
+      index: index.index, segments: segments,
       replay: replay, relocated: relocated,
       relocatedSegments: recoveredTable.entries.filter {
         $0.entry.state != .free && $0.entry.stream.isRelocation
@@ -231,12 +236,12 @@ struct StoreRecovery {
   /// DURABILITY: whatever a checkpoint names had been flushed before it became valid, also what was
   /// appended while it was written. An entry that points behind the end of an open segment, or into
   /// one without frames, shows that flushed frames are missing.
-  private func directory(
-    _ table: SegmentTable, _ index: RecordIndex, _ replay: inout UserLogReplay,
-    _ relocated: RelocatedReplayResult, _ report: inout RecoveryReport
-  ) -> SegmentDirectory {
+  private func count(
+    into directory: SegmentDirectory, _ table: SegmentTable, _ index: RecordIndex,
+    _ replay: inout UserLogReplay, _ relocated: RelocatedReplayResult,
+    _ report: inout RecoveryReport
+  ) {
     let geometry = table.geometry
-    let directory = SegmentDirectory(geometry: geometry)
     for (segment, entry) in table.entries {
       directory.setGeneration(entry.generation, of: segment)
     }
@@ -265,7 +270,6 @@ struct StoreRecovery {
         "\(danglingCount) records that a checkpoint names are missing from the log; all keys are "
           + "suspect")
     }
-    return directory
   }
 }
 

@@ -22,6 +22,16 @@ final class FlushGate: BlockDevice {
 
   var byteCount: UInt64 { device.byteCount }
 
+  var isExtensible: Bool { device.isExtensible }
+
+  func presentByteCount() throws(DeviceError) -> UInt64 { try device.presentByteCount() }
+
+  func extend(
+    over range: Range<UInt64>, progress: (_ done: UInt64, _ total: UInt64) -> Bool
+  ) throws(DeviceError) {
+    try device.extend(over: range, progress: progress)
+  }
+
   /// Requests that have taken too long, where the device counts them.
   var slowRequestCount: UInt64 {
     (device as? any InstrumentedDevice)?.statistics.slowRequestCount ?? 0

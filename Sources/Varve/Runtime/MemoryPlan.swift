@@ -8,7 +8,7 @@ import VarveIO
 struct MemoryPlan {
   /// The whole budget, in bytes.
   let budget: Int
-  /// What is known of every segment.
+  /// What is known of every segment, as many as there were when the store was opened.
   let segmentsByteCount: Int
   /// The bound of the memory of frames.
   let bufferByteLimit: Int
@@ -34,11 +34,14 @@ struct MemoryPlan {
   /// What the table and the counts of one segment take, rounded up.
   static let byteCountPerSegment = 128
 
+  /// What must be held whatever is in the store may take one part of the budget in so many.
+  static let segmentsShare = 4
+
   init(budget: Int?, segmentCount: UInt32) throws(StoreError) {
     let budget = budget ?? MemoryPlan.defaultBudget()
     let segmentsByteCount = Int(segmentCount) * MemoryPlan.byteCountPerSegment
-    // What must be held whatever is in the store may take a quarter.
-    let needed = max(MemoryPlan.minimumByteCount, segmentsByteCount * 4)
+    let needed = max(
+      MemoryPlan.minimumByteCount, segmentsByteCount * MemoryPlan.segmentsShare)
     guard budget >= needed else {
       throw StoreError(
         .resource,
@@ -58,9 +61,16 @@ struct MemoryPlan {
       budget - bufferByteLimit - readByteLimit - compactionByteLimit - restByteCount
   }
 
-  /// Bytes left for the cache while the index takes `indexByteCount`.
-  func cacheByteLimit(indexByteCount: Int) -> Int {
-    max(0, indexByteLimit - indexByteCount)
+  /// Bytes left for the cache while the index takes `indexByteCount` and there are `segmentCount`
+  /// segments, more than the plan was made for where the store has grown.
+  func cacheByteLimit(indexByteCount: Int, segmentCount: Int) -> Int {
+    let addedByteCount = segmentCount * MemoryPlan.byteCountPerSegment - segmentsByteCount
+    return max(0, indexByteLimit - indexByteCount - max(0, addedByteCount))
+  }
+
+  /// The most segments that a store may have within this budget.
+  var segmentLimit: Int {
+    budget / MemoryPlan.segmentsShare / MemoryPlan.byteCountPerSegment
   }
 
   /// Shards of an index of this budget: at most 16 K entries each when it is full.

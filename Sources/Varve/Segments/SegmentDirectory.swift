@@ -35,8 +35,14 @@ struct SegmentCounters: ~Copyable {
 /// All segments of a store.
 ///
 /// SAFETY: the memory lives as long as this object and holds nothing but atomics.
+///
+/// There is room for as many segments as the store may come to have while it is open, so that no
+/// reader ever meets memory that moves. What lies behind `count` has never been touched: it takes
+/// addresses and no pages.
 @safe final class SegmentDirectory: @unchecked Sendable {
-  let count: Int
+  private let currentCount: Atomic<Int>
+  /// How many segments there is room for.
+  let capacity: Int
   private let counters: UnsafeMutablePointer<SegmentCounters>
   private let geometry: Geometry
   /// Pages of a segment that records may take.
@@ -44,12 +50,29 @@ struct SegmentCounters: ~Copyable {
   private let indexedTombstones = Atomic<Int>(0)
   private let indexedExpiries = Atomic<Int>(0)
 
-  init(geometry: Geometry) {
-    self.geometry = geometry
+  /// With room for what the store may become, but for no more than `segmentLimit` segments.
+  init(geometry: Geometry, segmentLimit: Int) {
+    let count = Int(geometry.segmentCount)
+    // Finds what segments that come later hold, too.
+    self.geometry = geometry.largest
+    capacity = max(count, min(segmentLimit, Int(self.geometry.segmentCount)))
+    currentCount = Atomic(0)
     payloadPageCount = max(1, Int(geometry.framePageLimit(summaryPages: PageCount(1)).rawValue) - 1)
-    count = Int(geometry.segmentCount)
-    unsafe counters = .allocate(capacity: count)
-    for index in 0..<count { unsafe (counters + index).initialize(to: SegmentCounters()) }
+    unsafe counters = .allocate(capacity: capacity)
+    grow(to: count)
+  }
+
+  /// How many segments there are.
+  var count: Int { currentCount.load(ordering: .acquiring) }
+
+  /// Adds segments in which nothing is live. Called by one task alone.
+  func grow(to newCount: Int) {
+    precondition(newCount <= capacity, "more segments than there is room for")
+    for index in count..<newCount {
+      // SAFETY: allocated in init, and out of everybody's reach until the count says so.
+      unsafe (counters + index).initialize(to: SegmentCounters())
+    }
+    currentCount.store(newCount, ordering: .releasing)
   }
 
   deinit {

@@ -189,6 +189,19 @@ final class SegmentLedger: @unchecked Sendable {
     counters.add(counters.freedSegments, dead.count)
   }
 
+  /// Goes on with the table of a larger store, whose new segments are free.
+  func grow(to grown: SegmentTable) {
+    let oldCount = table.geometry.segmentCount
+    let count = grown.geometry.segmentCount
+    table = grown
+    // Before anybody can meet one of them in the table or the index.
+    segments.grow(to: Int(count))
+    published.publish(table, order: userOrder, log)
+    // Those that have been there longer go first.
+    free.insert(contentsOf: (oldCount..<count).reversed().map { SegmentIndex($0) }, at: 0)
+    publishFreeCount()
+  }
+
   /// Takes segments out of the order of their streams.
   func forget(_ gone: [SegmentIndex]) {
     let gone = Set(gone)

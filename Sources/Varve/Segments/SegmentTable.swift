@@ -29,6 +29,20 @@ struct SegmentTable {
     }
   }
 
+  /// The table of a store that grows: the segments that it gains are free. Pages whose entries
+  /// become more have the next version, and so lie in the slot that the smaller store does not read
+  /// from.
+  init(growing table: SegmentTable, to geometry: Geometry) {
+    self.init(empty: geometry, uuid: table.uuid)
+    for (ordinal, page) in table.pages.enumerated() {
+      pages[ordinal].version = page.version
+      pages[ordinal].entries.replaceSubrange(0..<page.entries.count, with: page.entries)
+    }
+    for ordinal in pages.indices where pages[ordinal].hasOtherEntries(than: table, ordinal) {
+      pages[ordinal].version += 1
+    }
+  }
+
   /// The entry of a segment.
   subscript(segment: SegmentIndex) -> SegmentEntry {
     let index = Int(segment.rawValue)

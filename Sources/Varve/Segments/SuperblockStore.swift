@@ -15,6 +15,8 @@ enum SuperblockStore {
     var isDamaged = false
     /// Whether reading failed.
     var failure: IOError?
+    /// Whether a copy names another size than the one that counts: a growth was interrupted.
+    var hasOtherSize = false
   }
 
   /// Reads the copies at both ends of the device, and where the superblock says that its own end
@@ -53,6 +55,11 @@ enum SuperblockStore {
     }
     switch result {
     case .success(let superblock):
+      if let best = election.superblock, best.uuid == superblock.uuid,
+        best.geometry != superblock.geometry
+      {
+        election.hasOtherSize = true
+      }
       if let best = election.superblock, best.version >= superblock.version {
         if best == superblock { election.validCount += 1 }
       } else {

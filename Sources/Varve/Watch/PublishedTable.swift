@@ -36,6 +36,9 @@ final class PublishedTable: Sendable {
   /// Shows the order where it has changed behind the table: a reference is copied.
   func publish(order: [SegmentIndex]) { state.withLock { $0.order = order } }
 
+  /// Where everything lies now.
+  var geometry: Geometry { state.withLock { $0.table.geometry } }
+
   /// The segments, with what is live in them now.
   func snapshot(_ directory: SegmentDirectory, _ log: LogAppender) -> SegmentSnapshot {
     let unsealed = log.unsealedContents

@@ -9,6 +9,8 @@ enum Description {
       "label": .string(info.label), "formatVersion": .count(info.formatVersion),
       "deviceBytes": .count(info.deviceByteCount),
       "presentBytes": .count(info.presentByteCount),
+      "growableBytes": .count(info.growableByteCount),
+      "maximumBytes": .count(info.maximumByteCount),
       "segmentBytes": .count(info.segmentByteCount), "segments": .count(info.segmentCount),
       "freeSegments": .count(info.freeSegmentCount),
       "openSegments": .count(info.openSegmentCount),
@@ -59,7 +61,11 @@ enum Description {
   private static func size(_ info: StoreInfo) -> String {
     let size = "\(ByteSize(info.deviceByteCount))"
     guard info.presentByteCount != info.deviceByteCount else { return size }
-    let change = info.presentByteCount > info.deviceByteCount ? "the rest is not used" : "cut short"
+    let change =
+      info.presentByteCount < info.deviceByteCount
+      ? "cut short"
+      : info.growableByteCount > 0
+        ? "the rest is not used; `kvctl resize` takes it" : "the rest is not used"
     return "\(size); there are \(ByteSize(info.presentByteCount)): \(change)"
   }
 

@@ -14,6 +14,7 @@ struct Kvctl: AsyncParsableCommand {
         kvctl dump store.varve > backup.jsonl
         kvctl recover store.varve --plan
         kvctl compact store.varve
+        kvctl resize store.varve --size 4GiB --dry-run
         kvctl segments store.varve
         kvctl stat store.varve --watch
         kvctl probe /var/lib/myservice
@@ -27,7 +28,8 @@ struct Kvctl: AsyncParsableCommand {
             unacknowledged tail was dropped (the counts are printed)
         20  damage found       30  refused, nothing changed
         31  in use             32  out of resources           64  usage
-        128 and the number of the signal that ended create, shell or probe
+        128 and the number of the signal that ended create, resize, shell
+            or probe
       """,
     version: "0.1.0",
     groupedSubcommands: [
@@ -35,7 +37,7 @@ struct Kvctl: AsyncParsableCommand {
         name: "Stores",
         subcommands: [
           CreateCommand.self, InfoCommand.self, StatCommand.self, SegmentsCommand.self,
-          RecoverCommand.self, CompactCommand.self,
+          RecoverCommand.self, CompactCommand.self, ResizeCommand.self,
         ]),
       CommandGroup(
         name: "Keys", subcommands: [GetCommand.self, PutCommand.self, DelCommand.self]),

@@ -43,6 +43,7 @@ import Testing
     let grown = try ToolProcess.kvctl("info", place.path("store"))
     #expect(grown.status == 0)
     #expect(grown.text.contains("there are 32 MiB"), "\(grown.text)")
+    #expect(grown.text.contains("`kvctl resize` takes it"), "\(grown.text)")
     #expect(try ToolProcess.kvctl("put", place.path("store"), "k", "v").status == 0)
   }
 
