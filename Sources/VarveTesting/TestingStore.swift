@@ -13,10 +13,11 @@ public struct TestingStore: Sendable {
   public let device: RAMDevice
   private let options: StoreOptions
 
-  /// Options for tests: 8 MiB of memory, and silence.
+  /// Options for tests: 8 MiB of memory, silence, and nothing that depends on how fast a test runs:
+  /// a store that is idle for a second does not compact.
   public static var options: StoreOptions {
     StoreOptions(
-      memoryBudget: 8 << 20,
+      memoryBudget: 8 << 20, compactsWhenIdle: false,
       logger: Logger(label: "varve.testing", factory: { _ in SwiftLogNoOpLogHandler() }))
   }
 

@@ -32,7 +32,9 @@ import VarveIO
     // Power is lost: of each write that no flush has covered, the first sector has landed.
     var crashed = before
     let visible = device.visible
-    let geometry = store.core.geometry
+    let geometry = try Geometry(
+      deviceByteCount: device.byteCount,
+      segmentByteCount: store.core.geometry.segmentByteCount)
     for copy in 0..<2 {
       for slot in 0..<2 {
         let place = geometry.tablePage(0, copy: copy, slot: slot).rawValue * 4096
@@ -107,7 +109,9 @@ import VarveIO
     options.memoryBudget = 8 << 20
     let store = try await Store.open(device: device, options: options)
     let log = store.core.log
-    let geometry = store.core.geometry
+    let geometry = try Geometry(
+      deviceByteCount: device.byteCount,
+      segmentByteCount: store.core.geometry.segmentByteCount)
     try await store.put(bytes("first"), bytes("first"))
     #expect(await until { log.state.withLock { $0.ready.count } >= 2 })
     try await Task.sleep(nanoseconds: 50_000_000)
@@ -225,7 +229,9 @@ import VarveIO
     let device = GateDevice(try await formatted(12 << 20, segment: 32 << 10))
     let store = try await Harness.open(device)
     let log = store.core.log
-    let geometry = store.core.geometry
+    let geometry = try Geometry(
+      deviceByteCount: device.byteCount,
+      segmentByteCount: store.core.geometry.segmentByteCount)
     #expect(geometry.tablePageCount.rawValue > 1)
     let last = UInt32(SegmentTablePage.entriesPerPage) - 2
     func view() -> (current: UInt32, ready: [UInt32], next: Int) {

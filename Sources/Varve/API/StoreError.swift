@@ -21,8 +21,8 @@ public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The name.
     public var description: String { rawValue }
 
-    /// No segment is left for writes; deletes still work, and writes resume when space returns. Of a
-    /// growth: the file system has no space.
+    /// No segment is left for writes; deletes still work, and writes resume when space returns.
+    /// Of a growth: the file system has no space.
     public static let full = Code(rawValue: "full")
     /// The record that holds the key's newest version is damaged.
     public static let corrupt = Code(rawValue: "corrupt")

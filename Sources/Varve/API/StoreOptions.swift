@@ -61,6 +61,10 @@ public struct StoreOptions: Sendable {
   /// The bound holds also where space is short: writers then wait for compaction, so one below
   /// what they need makes them slower. At least 1 MiB per second.
   public var compactionBytesPerSecond: Int?
+  /// Whether segments that are half empty are put together once nobody has written for a second,
+  /// so that a burst finds free ones; on by default. What is moved is written once more, and a
+  /// segment is moved only where that gives back half of it.
+  public var compactsWhenIdle: Bool
   /// How far the wall clock may be ahead of the store's own when a store with expiries is opened,
   /// in seconds; beyond it the open needs `ClockJump.accept` for the wall clock to count. The
   /// default is four weeks, no more than any month: a store may stay closed that long, and a date
@@ -97,7 +101,7 @@ public struct StoreOptions: Sendable {
     executorThreadCount: Int? = nil, cacheEnabled: Bool = true, compression: Bool = true,
     allowBufferedIO: Bool = false,
     recoveryTimeTargetSeconds: Double = 1, compactionBytesPerSecond: Int? = nil,
-    clockJumpBoundSeconds: Double = 28 * 86_400, discard: Bool = false,
+    compactsWhenIdle: Bool = true,    clockJumpBoundSeconds: Double = 28 * 86_400, discard: Bool = false,
     logger: Logger = Logger(label: "varve"),
     metricsFactory: (any MetricsFactory)? = nil, statisticsSocketPath: String? = nil,
     recoveryProgress: (@Sendable (RecoveryProgress) -> Void)? = nil
@@ -115,6 +119,7 @@ public struct StoreOptions: Sendable {
     self.allowBufferedIO = allowBufferedIO
     self.recoveryTimeTargetSeconds = recoveryTimeTargetSeconds
     self.compactionBytesPerSecond = compactionBytesPerSecond
+    self.compactsWhenIdle = compactsWhenIdle
     self.clockJumpBoundSeconds = clockJumpBoundSeconds
     self.discard = discard
     self.logger = logger

@@ -12,10 +12,10 @@
 // Reading and writing are tasks of their own; all else is done by the maintenance task in between
 // its other work, in moments, so the log is looked after at all times.
 //
-// DURABILITY: only sealed segments are victims, and all frames of those had been flushed, so nothing
-// above the durable watermark is ever copied. The copies are flushed before the index names them;
-// a record that is replaced in between keeps its new place, because the entry is compared; the
-// victim is freed, durably, only once its exact count of live records is zero, which it is not
+// DURABILITY: only sealed segments are victims, and all frames of those had been flushed, so
+// nothing above the durable watermark is ever copied. The copies are flushed before the index names
+// them; a record that is replaced in between keeps its new place, because the entry is compared;
+// the victim is freed, durably, only once its exact count of live records is zero, which it is not
 // while a record in it was superseded by one that a crash could still lose. Steps are completed in
 // the order in which they were copied, so what counts of an output is always a prefix of it.
 

@@ -34,7 +34,7 @@ extension Maintenance {
     if isClosing { return nil }
     if ledger.headroom <= 1 { return MinimumYield.high }
     if isSpaceShort || compactionRequest != nil { return MinimumYield.low }
-    return log.isIdle ? MinimumYield.idle : nil
+    return options.compactsWhenIdle && log.isIdle ? MinimumYield.idle : nil
   }
 
   /// Takes compaction and the sweep as far as they come without waiting.

@@ -315,7 +315,7 @@ final class Maintenance: @unchecked Sendable {
   /// Nobody waits for that task, and it keeps nothing alive: a store that is closed meanwhile
   /// leaves it nothing to wake.
   private func watchForIdleness() {
-    guard !log.isIdle, !isWatchingIdleness.exchange(true) else { return }
+    guard options.compactsWhenIdle, !log.isIdle, !isWatchingIdleness.exchange(true) else { return }
     Task { [weak log, signal, environment, isWatchingIdleness] in
       while let count = log?.activityCount {
         await environment.sleep(Maintenance.idleNanoseconds)

@@ -10,12 +10,6 @@
 import VarveFormat
 import VarveIO
 
-/// Damage of unknown extent: what may have been lost below a sequence number.
-struct SuspectRange: Hashable {
-  /// A key whose newest surviving record is below this may have had a newer one.
-  var ceiling: SequenceNumber
-}
-
 /// What the replay found.
 struct UserLogReplay {
   /// Segments of the user stream in the order of the log.

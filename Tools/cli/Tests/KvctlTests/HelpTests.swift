@@ -5,8 +5,8 @@ import Testing
 /// What the tools say of themselves.
 @Suite struct HelpTests {
   static let commands = [
-    "create", "info", "stat", "segments", "recover", "compact", "resize", "get", "put", "del", "load",
-    "dump", "verify", "shell",
+    "create", "info", "stat", "segments", "recover", "compact", "resize", "get", "put", "del",
+    "load", "dump", "verify", "shell",
   ]
 
   @Test(
