@@ -101,7 +101,8 @@ public struct StoreOptions: Sendable {
     executorThreadCount: Int? = nil, cacheEnabled: Bool = true, compression: Bool = true,
     allowBufferedIO: Bool = false,
     recoveryTimeTargetSeconds: Double = 1, compactionBytesPerSecond: Int? = nil,
-    compactsWhenIdle: Bool = true,    clockJumpBoundSeconds: Double = 28 * 86_400, discard: Bool = false,
+    compactsWhenIdle: Bool = true, clockJumpBoundSeconds: Double = 28 * 86_400,
+    discard: Bool = false,
     logger: Logger = Logger(label: "varve"),
     metricsFactory: (any MetricsFactory)? = nil, statisticsSocketPath: String? = nil,
     recoveryProgress: (@Sendable (RecoveryProgress) -> Void)? = nil
