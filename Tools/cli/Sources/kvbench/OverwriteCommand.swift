@@ -42,7 +42,10 @@ struct OverwriteCommand: AsyncParsableCommand {
   var at = "/var/tmp"
   @Option(help: "Keys, with values of 1 KiB that do not compress: from 10000.")
   var keys: UInt64?
-  @Option(help: "The percentage of Varve's usable payload that they take: from 1 to 100.")
+  @Option(
+    help: ArgumentHelp(
+      "The percentage of Varve's usable payload that they take: from 1 to 100.",
+      discussion: "Usable are at most 90 % of the pages, with three records each."))
   var share = 70.0
   @Option(help: "Fills before the measurement.")
   var warmUp: Double?
@@ -165,8 +168,11 @@ struct OverwriteCommand: AsyncParsableCommand {
     plan.prefersStoreExecutor = executor == "store"
     plan.usesDirectIO = !bufferedPeers
     let percent = Double(values.keys) / Double(capacity) * 100
+    let pageShare = StoreCapacity.pageShare(
+      ofRecords: values.keys, storeByteCount: storeByteCount)
     say(
-      "\(values.keys) keys take \(ResultTable.number(percent)) % of the payload of a store of "
+      "\(values.keys) keys take \(ResultTable.number(percent)) % of the usable payload, "
+        + "\(ResultTable.number(pageShare * 100)) % of the pages, of a store of "
         + "\(storeByteCount >> 20) MiB; \(tasks) tasks, "
         + (zipf.map { "zipf \($0)" } ?? "uniform") + ", \(ResultTable.number(reads)) % gets")
     return plan
