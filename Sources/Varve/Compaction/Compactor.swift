@@ -56,6 +56,8 @@ final class Compactor: @unchecked Sendable {
   var busyVictims: Set<SegmentIndex> = []
   /// Segments that cannot be compacted, because something in them is damaged.
   var unmovable: Set<SegmentIndex> = []
+  /// The segments that were worth most when all were looked at.
+  private var shortlist = VictimShortlist()
   /// Bytes of segments whose records have expired, as the last look found them.
   var expiredByteCounts: [SegmentIndex: Int] = [:]
   /// Whether there was no segment to go on with: it waits until one is freed.
@@ -162,23 +164,29 @@ final class Compactor: @unchecked Sendable {
 
   /// The segment that is worth most, if one gives back as much.
   func chooseVictim(minimumYield: Double) -> VictimCandidate? {
+    shortlist.choose(
+      minimumYield: minimumYield, turnoverCount: ledger.turnoverCount,
+      everything: ledger.sealed.lazy.compactMap { [self] in candidate($0) },
+      again: { [self] in candidate($0) })
+  }
+
+  /// What speaks for a segment; nil where it cannot be a victim.
+  private func candidate(_ segment: SegmentIndex) -> VictimCandidate? {
+    guard ledger[segment].state == .sealed, ledger[segment].stream != .checkpoint,
+      !unmovable.contains(segment), !busyVictims.contains(segment)
+    else { return nil }
+    let live = log.segments.liveByteCount(of: segment)
+    // What has nothing live left is freed without being read.
+    guard live > 0 else { return nil }
     let sequence = log.lastSequence.rawValue
-    let segments = log.segments
-    let candidates = ledger.sealed.lazy.compactMap { [self] segment -> VictimCandidate? in
-      guard !unmovable.contains(segment), !busyVictims.contains(segment) else { return nil }
-      let live = segments.liveByteCount(of: segment)
-      // What has nothing live left is freed without being read.
-      guard live > 0 else { return nil }
-      let begun = ledger.beginSequences[segment]?.rawValue ?? 0
-      let expired = expiredByteCounts[segment] ?? 0
-      return VictimCandidate(
-        segment: segment,
-        utilization: VictimPolicy.utilization(
-          liveByteCount: max(0, live - expired), of: ledger[segment],
-          payloadPageCount: segments.payloadPageCount),
-        age: sequence > begun ? sequence - begun : 0)
-    }
-    return VictimPolicy.choose(among: candidates, minimumYield: minimumYield)
+    let begun = ledger.beginSequences[segment]?.rawValue ?? 0
+    let expired = expiredByteCounts[segment] ?? 0
+    return VictimCandidate(
+      segment: segment,
+      utilization: VictimPolicy.utilization(
+        liveByteCount: max(0, live - expired), of: ledger[segment],
+        payloadPageCount: log.segments.payloadPageCount),
+      age: sequence > begun ? sequence - begun : 0)
   }
 
   var segmentReader: SegmentReader {

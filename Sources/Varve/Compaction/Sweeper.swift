@@ -30,6 +30,8 @@ final class Sweeper: @unchecked Sendable {
   private var nextShard = 0
   /// The turnover of segments when the last sweep began; nil makes one due.
   private var turnoverAtLast: Int?
+  /// Tombstones that have died since the store was opened.
+  private(set) var deadCount = 0
   /// When expired records were last counted, by the TTL clock.
   private var millisecondsAtLast: UInt64 = 0
 
@@ -212,6 +214,7 @@ final class Sweeper: @unchecked Sendable {
     {
       segments.noteIndexed(.none, insteadOf: candidate.location)
       if segments.removeLive(candidate.location) { hasDead = true }
+      deadCount += 1
       log.counters.add(log.counters.deadTombstones)
     }
     if hasDead { log.noteDeadSegment() }

@@ -7,8 +7,8 @@ import VarveIO
 /// Somebody waits until nothing is worth moving.
 struct CompactionRequest {
   var waiters: [WriteWaiter]
-  /// The turnover of segments when the last look at everything began.
-  var turnoverBefore: Int
+  /// What had been done when the last look at everything began.
+  var progressBefore: Int
   /// Others go on writing, so what is worth moving may never end: each segment has one turn.
   let victimLimit: Int
 }
@@ -69,10 +69,13 @@ extension Maintenance {
     sweeper.demand()
     compactionRequest = CompactionRequest(
       waiters: (compactionRequest?.waiters ?? []) + [waiter],
-      turnoverBefore: ledger.turnoverCount,
+      progressBefore: progressCount,
       victimLimit: compactor.victimCount + Int(ledger.table.geometry.segmentCount))
     signal.raise()
   }
+
+  /// Counts what compaction and the sweep have done.
+  private var progressCount: Int { compactor.victimCount + sweeper.deadCount }
 
   /// Ends the request once nothing is left to do, and looks at everything again as long as looking
   /// has brought something.
@@ -83,8 +86,8 @@ extension Maintenance {
       let isDone =
         isSpent || compactor.isStuck || !compactor.canReclaim(minimumYield: MinimumYield.low)
       guard isDone else { return signal.raise() }
-      if !isSpent, !compactor.isStuck, ledger.turnoverCount != request.turnoverBefore {
-        request.turnoverBefore = ledger.turnoverCount
+      if !isSpent, !compactor.isStuck, progressCount != request.progressBefore {
+        request.progressBefore = progressCount
         compactionRequest = request
         sweeper.demand()
         return signal.raise()
