@@ -22,8 +22,8 @@ import VarveFormat
 
     mutating func choose(turnover: Int, yield: Double = 0.1) -> SegmentIndex? {
       var looked = false
+      let (gone, all) = (self.gone, self.all)
       let remaining = all.filter { !gone.contains($0.segment) }
-      let (gone, all) = (gone, all)
       let everything = remaining.lazy.filter { _ in
         looked = true
         return true

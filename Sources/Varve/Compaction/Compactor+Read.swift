@@ -34,7 +34,7 @@ extension Compactor {
 
   private func begin(_ candidate: VictimCandidate) {
     let entry = ledger[candidate.segment]
-    busyVictims.insert(candidate.segment)
+    hold(candidate.segment)
     victimCount += 1
     let age = entry.stream == .user ? 0 : Int(entry.stream.rawValue)
     victim = Relocation(

@@ -11,16 +11,23 @@ extension Compactor {
       clockMilliseconds: log.clock.stampMilliseconds, openEpoch: openEpoch)
   }
 
-  /// Copies a step into frames and begins to write them; false where no segment was free for all of
-  /// it. The rest waits for one.
-  func place(_ step: RelocationBatch) async throws(IOError) {
+  /// Copies a step into frames and begins to write them.
+  ///
+  /// - Returns: false where no segment was free for all of it. The rest waits for what is being
+  ///   written, which may free one; if nothing is, everything is given up until one is free.
+  func place(_ step: RelocationBatch) async throws(IOError) -> Bool {
     var batch = step
     let isComplete = try await copy(&batch)
     if batch.hasDamage { setAside(batch.victim) }
-    beginWrite(&batch, isComplete: isComplete)
+    if isComplete || batch.hasMoves { beginWrite(&batch, isComplete: isComplete) }
     unplaced = isComplete ? nil : batch
     if isComplete { readBuffers.giveBack(batch.buffer) }
-    isStuck = !isComplete
+    if !isComplete, writes.isEmpty {
+      isStuck = true
+      await giveUpReads()
+      releaseVictims()
+    }
+    return isComplete
   }
 
   private func copy(_ batch: inout RelocationBatch) async throws(IOError) -> Bool {
@@ -28,9 +35,6 @@ extension Compactor {
       preconditionFailure("a step goes to a stream that compaction fills")
     }
     let seal = sealContext
-    // One stays back for records whose write fails, but rather none than a victim half moved: it is
-    // freed as soon as the rest has found a place.
-    var leftCount = 1
     while !batch.copy(
       into: &outputs[position], seal, hashKey: hashKey, log.clock, buffers: frameBuffers,
       isLive: log.index.names)
@@ -39,8 +43,11 @@ extension Compactor {
         outputs[position].enter(spare, seal)
         continue
       }
+      // One stays back for records whose write fails, as long as anything else can free one: where
+      // nothing is being written, taking the last is the only way out, and what is moved into it
+      // leaves room, so that its victim is freed.
+      let leftCount = writes.isEmpty ? 0 : 1
       guard ledger.free.count > leftCount, let free = await ledger.takeFree() else { return false }
-      leftCount = 0
       let opened = try await ledger.open([free], stream: batch.stream)
       log.segments.setBufferedFloor(.max, of: free)
       outputs[position].enter(opened[0], seal)
@@ -51,7 +58,7 @@ extension Compactor {
   private func beginWrite(_ batch: inout RelocationBatch, isComplete: Bool) {
     let seal = sealContext
     var frames: [RelocationFrame] = []
-    var ends: [(segment: SegmentIndex, pageCount: Int)] = []
+    var ends: [OutputEnd] = []
     for position in outputs.indices {
       outputs[position].closeFrame(seal)
       frames += outputs[position].takeClosed()
@@ -81,10 +88,8 @@ extension Compactor {
     case .writeFailed(let error): return try await abandonOutputs(error)
     case .durable: break
     }
-    for (segment, pageCount) in write.ends {
-      for position in outputs.indices {
-        outputs[position].noteFlushed(segment, through: pageCount)
-      }
+    for end in write.ends {
+      for position in outputs.indices { outputs[position].noteFlushed(end) }
     }
     for frame in write.frames {
       if let buffer = frame.takeBuffer() { frameBuffers.giveBack(buffer) }
@@ -93,7 +98,7 @@ extension Compactor {
     wonByteCount += write.wonByteCount
     log.counters.add(log.counters.reclaimedBytes, write.wonByteCount)
     if let victim = write.finishedVictim {
-      busyVictims.remove(victim)
+      release(victim)
       log.counters.add(log.counters.compactedSegments)
     }
   }
@@ -144,7 +149,7 @@ extension Compactor {
       writes.removeFirst()
       try await complete(write, result)
     }
-    busyVictims = []
+    releaseVictims()
     for position in outputs.indices { outputs[position].finishSegment(isFull: false) }
   }
 
@@ -177,6 +182,7 @@ extension Compactor {
       }
     }
     try await ledger.update(changes)
+    isStuck = false
     log.noteDeadSegment()
   }
 }

@@ -53,7 +53,7 @@ final class Compactor: @unchecked Sendable {
   /// Steps that are being written or have been, in order.
   var writes: [RelocationWrite] = []
   /// Victims of which not everything has been moved.
-  var busyVictims: Set<SegmentIndex> = []
+  private(set) var busyVictims: Set<SegmentIndex> = []
   /// Segments that cannot be compacted, because something in them is damaged.
   var unmovable: Set<SegmentIndex> = []
   /// The segments that were worth most when all were looked at.
@@ -117,6 +117,9 @@ final class Compactor: @unchecked Sendable {
   /// Whether nothing is being moved.
   var isIdle: Bool { victim == nil && reads.isEmpty && unplaced == nil && writes.isEmpty }
 
+  /// Whether it is only the bound of bytes per second that holds compaction back; that wakes it.
+  var waitsForRate: Bool { rateLimit?.isExceeded ?? false }
+
   /// Does what can be done without waiting for the device.
   ///
   /// `minimumYield` is the least share of a segment that a new victim must give back; with nil none
@@ -128,9 +131,10 @@ final class Compactor: @unchecked Sendable {
     }
     readOn(minimumYield)
     while !isStuck, writes.count < Compactor.writeCount, let batch = takeStep() {
-      try await place(batch)
+      guard try await place(batch) else { break }
     }
     readOn(minimumYield)
+    if isIdle { releaseVictims() }
   }
 
   /// The next step that can be copied, if there is one.
@@ -140,20 +144,47 @@ final class Compactor: @unchecked Sendable {
       let read = reads.removeFirst()
       if let batch = result.batch { return batch }
       setAside(read.victim)
-      busyVictims.remove(read.victim)
+      release(read.victim)
     }
     return nil
   }
 
-  /// Waits for what is under way and lets go of it: the records stay where they are.
-  func stop() async {
+  /// Gives up what is not being written: its records stay where they are.
+  func giveUpReads() async {
     victim = nil
     unplaced = nil
     for read in reads { _ = await read.step.finished() }
     reads = []
+  }
+
+  /// Waits for what is under way and lets go of it.
+  func stop() async {
+    await giveUpReads()
     for write in writes { _ = await write.step.finished() }
     writes = []
-    busyVictims = []
+    releaseVictims()
+  }
+
+  /// Keeps a victim as it is until it is released, by pinning it as a reader does.
+  ///
+  /// DURABILITY: all of it may die meanwhile. Were it freed and used again, a newer record could come
+  /// to lie in the place of one that has been copied, and the index would be swung from that to the
+  /// copy, which is older.
+  func hold(_ victim: SegmentIndex) {
+    busyVictims.insert(victim)
+    log.segments.pin(victim)
+  }
+
+  /// Lets go of a victim.
+  func release(_ victim: SegmentIndex) {
+    guard busyVictims.remove(victim) != nil else { return }
+    log.segments.unpin(victim)
+    // It may have been passed over while it was pinned.
+    if log.segments.liveByteCount(of: victim) == 0 { log.noteDeadSegment() }
+  }
+
+  func releaseVictims() {
+    for victim in busyVictims { release(victim) }
   }
 
   /// Whether compaction would free a segment if it were let.

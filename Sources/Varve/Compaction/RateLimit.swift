@@ -36,5 +36,8 @@ final class RateLimit {
     return false
   }
 
+  /// Whether more has been done than may be by now.
+  var isExceeded: Bool { credit < 0 }
+
   func spend(_ byteCount: Int) { credit -= Double(byteCount) }
 }

@@ -49,6 +49,9 @@ struct RelocationBatch: Sendable {
     buffer = buffers.take(byteCount: max(1, pageCount) * Limits.pageByteCount)
   }
 
+  /// Whether something has been copied since.
+  var hasMoves: Bool { !moves.isEmpty }
+
   /// What has been copied since it was last asked.
   mutating func takeMoves() -> [Move] {
     defer { moves = [] }

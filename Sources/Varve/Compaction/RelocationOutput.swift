@@ -17,6 +17,8 @@ struct RelocationOutput {
   private var finished: [(segment: FinishedSegment, flushedPageCount: Int)] = []
   /// Pages of the current segment that a flush has covered.
   private(set) var flushedPageCount = 0
+  /// Bytes of pages that the records in it need.
+  private var packedByteCount = 0
 
   init(stream: StreamKind) { self.stream = stream }
 
@@ -63,6 +65,8 @@ struct RelocationOutput {
       SummaryEntry(
         hash: hash, sequence: header.sequence, location: location,
         expiryMilliseconds: header.expiryMilliseconds))
+    let payload = Int(geometry.framePageLimit(summaryPages: PageCount(1)).rawValue) - 1
+    packedByteCount += location.packedByteCount(payloadPageCount: max(1, payload))
     return location
   }
 
@@ -104,10 +108,12 @@ struct RelocationOutput {
       segment: current.segment, generation: current.generation,
       endPageCount: PageCount(UInt32(current.nextPage)),
       lastFrameChecksum: current.chainChecksum, summary: current.summary,
-      lastFrameIdentifier: 0, stream: stream, isPacked: isFull)
+      lastFrameIdentifier: 0, stream: stream,
+      packedByteCount: isFull ? packedByteCount : 0)
     finished.append((segment, flushedPageCount))
     self.current = nil
     flushedPageCount = 0
+    packedByteCount = 0
   }
 
   /// Everything in the segments that are not sealed.
@@ -123,11 +129,16 @@ struct RelocationOutput {
   }
 
   /// Where the closed frames end of each segment that has some behind what was flushed.
-  var unflushedEnds: [(segment: SegmentIndex, pageCount: Int)] {
-    var ends = finished.filter { $0.flushedPageCount < $0.segment.endPageCount.rawValue }
-      .map { (segment: $0.segment.segment, pageCount: Int($0.segment.endPageCount.rawValue)) }
+  var unflushedEnds: [OutputEnd] {
+    var ends = finished.filter { $0.flushedPageCount < $0.segment.endPageCount.rawValue }.map {
+      OutputEnd(
+        segment: $0.segment.segment, generation: $0.segment.generation,
+        pageCount: Int($0.segment.endPageCount.rawValue))
+    }
     if let current, current.nextPage > max(1, flushedPageCount) {
-      ends.append((current.segment, current.nextPage))
+      ends.append(
+        OutputEnd(
+          segment: current.segment, generation: current.generation, pageCount: current.nextPage))
     }
     return ends
   }
@@ -139,11 +150,18 @@ struct RelocationOutput {
     return ends.filter { $0.pageCount > 0 }
   }
 
-  /// Notes that a flush has covered the frames of a segment up to a page.
-  mutating func noteFlushed(_ segment: SegmentIndex, through pageCount: Int) {
-    if current?.segment == segment { flushedPageCount = max(flushedPageCount, pageCount) }
-    for position in finished.indices where finished[position].segment.segment == segment {
-      finished[position].flushedPageCount = max(finished[position].flushedPageCount, pageCount)
+  /// Notes that a flush has covered the frames of a segment up to a page. It may have been sealed
+  /// since, by an earlier flush, and be in use again: then its generation is another.
+  mutating func noteFlushed(_ end: OutputEnd) {
+    if let current, current.segment == end.segment, current.generation == end.generation {
+      flushedPageCount = max(flushedPageCount, end.pageCount)
+    }
+    for position in finished.indices
+    where finished[position].segment.segment == end.segment
+      && finished[position].segment.generation == end.generation
+    {
+      finished[position].flushedPageCount = max(
+        finished[position].flushedPageCount, end.pageCount)
     }
   }
 
@@ -164,6 +182,13 @@ struct RelocationOutput {
     self = RelocationOutput(stream: stream)
     return abandoned.map { ($0.0, PageCount(UInt32(max(1, $0.1)))) }
   }
+}
+
+/// How far frames of relocated records go in a segment.
+struct OutputEnd {
+  var segment: SegmentIndex
+  var generation: Generation
+  var pageCount: Int
 }
 
 /// What frames are sealed with.

@@ -15,7 +15,7 @@ struct RelocationWrite {
   /// What has a copy in them.
   let moves: [Move]
   /// Where the frames of each segment end.
-  let ends: [(segment: SegmentIndex, pageCount: Int)]
+  let ends: [OutputEnd]
   /// The victim, where the step is its last.
   let finishedVictim: SegmentIndex?
   /// Bytes of segments that it wins.

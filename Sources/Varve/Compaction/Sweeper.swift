@@ -56,7 +56,6 @@ final class Sweeper: @unchecked Sendable {
 
   /// Whether looking is worth reading all summaries.
   func isDue(isSpaceShort: Bool) -> Bool {
-    // Segments that are sealed out of turn, after a failed write, have older ones behind them.
     guard !log.isPoisoned, log.finishedSegments.isEmpty else { return false }
     if areExpiriesDue(isSpaceShort: isSpaceShort) { return true }
     let count = segments.indexedTombstoneCount
@@ -95,6 +94,8 @@ final class Sweeper: @unchecked Sendable {
   func advance(isSpaceShort: Bool) async -> Bool {
     guard !log.isPoisoned else { return false }
     if current == nil {
+      // Segments that are sealed out of turn, after a failed write, have older ones behind them.
+      guard log.finishedSegments.isEmpty else { return false }
       guard nextShard > 0 || isDue(isSpaceShort: isSpaceShort) else { return false }
       begin()
     }
@@ -102,12 +103,13 @@ final class Sweeper: @unchecked Sendable {
     current = nil
     if sweep.current == nil {
       end(sweep)
-      return nextShard > 0
+      // Also where that was the last: whether there is space to come has to be asked again.
+      return true
     }
     guard await look(&sweep) else {
       // Damage may hide an older record, so nothing dies.
       nextShard = 0
-      return false
+      return true
     }
     current = sweep
     return true
@@ -146,7 +148,8 @@ final class Sweeper: @unchecked Sendable {
         else { continue }
         candidates.append(
           TombstoneSweep.Candidate(
-            fingerprint: entry.fingerprint, shard: nextShard, location: location))
+            fingerprint: entry.fingerprint, shard: nextShard, location: location,
+            generation: ledger[segment].generation))
       }
       nextShard += 1
     }
@@ -160,6 +163,7 @@ final class Sweeper: @unchecked Sendable {
     // Freed since, or freed and used again for what is newer.
     guard entry.state == .sealed, entry.generation == generation else {
       sweep.advance()
+      sweep.expiredByteCount = 0
       return true
     }
     var records: [SummaryEntry] = []
@@ -204,13 +208,23 @@ final class Sweeper: @unchecked Sendable {
       && log.clock.verdict(record.expiryMilliseconds) == .expired
   }
 
+  private func isSame(_ candidate: TombstoneSweep.Candidate) -> Bool {
+    guard let segment = ledger.table.geometry.segment(containing: candidate.location.page) else {
+      return false
+    }
+    return ledger[segment].state == .sealed && ledger[segment].generation == candidate.generation
+  }
+
   /// Lets the tombstones die that nothing needs.
   private func end(_ sweep: TombstoneSweep) {
     var hasDead = false
+    // The generation tells whether it is still the same tombstone. One whose segment was freed and
+    // used again since may be younger than what the sweep has seen.
     for candidate in sweep.unneeded
-    where index.replace(
-      inShard: candidate.shard, fingerprint: candidate.fingerprint,
-      expected: candidate.location.rawValue, with: 0)
+    where isSame(candidate)
+      && index.replace(
+        inShard: candidate.shard, fingerprint: candidate.fingerprint,
+        expected: candidate.location.rawValue, with: 0)
     {
       segments.noteIndexed(.none, insteadOf: candidate.location)
       if segments.removeLive(candidate.location) { hasDead = true }

@@ -4,13 +4,15 @@ import VarveFormat
 /// record of their key. The tombstones of some index shards are candidates; a pass over the
 /// summaries of all segments finds the ones that are still needed.
 ///
-/// Memory: 17 bytes a candidate, `maximumCandidateCount` of them at most.
+/// Memory: 32 bytes a candidate, `maximumCandidateCount` of them at most.
 struct TombstoneSweep {
   /// A tombstone that the index names.
   struct Candidate {
     var fingerprint: UInt64
     var shard: Int
     var location: RecordLocation
+    /// The use of its segment: in another one its place may hold another tombstone.
+    var generation: Generation
     var isNeeded = false
   }
 

@@ -230,7 +230,7 @@ extension LogAppender {
   private func full(_ state: borrowing LogState, _ actions: inout LogActions) -> Room {
     guard !state.hasSpaceToCome else {
       actions.needsMaintenance = true
-      return .mustWait(.reclamation)
+      return .mustWait(.reclamation(roomCount: state.roomCount))
     }
     return .failed(
       StoreError(

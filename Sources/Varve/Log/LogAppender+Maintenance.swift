@@ -55,6 +55,7 @@ extension LogAppender {
   func provide(_ segments: [PreparedSegment]) {
     withLog { state, actions in
       state.ready += segments
+      if segments.contains(where: { !$0.isReserve }) { state.roomCount += 1 }
       resumeSpaceWaiters(&state, &actions)
     }
   }
@@ -75,6 +76,8 @@ extension LogAppender {
       state.isFreeing = false
       state.isReclaiming = isReclaiming
       if hasRoomForPuts {
+        let had = state.current?.isReserve != true && state.ready.allSatisfy { !$0.isReserve }
+        if !had { state.roomCount += 1 }
         for position in state.ready.indices { state.ready[position].isReserve = false }
         state.current?.isReserve = false
       }

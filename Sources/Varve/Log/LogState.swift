@@ -42,6 +42,8 @@ struct LogState {
   var finished: [FinishedSegment] = []
   /// The last segment finished, for the header of the next.
   var predecessor: FinishedSegment?
+  /// Changes whenever a segment comes that puts may use.
+  var roomCount: UInt64 = 0
   /// Whether no segment is left but the reserve.
   var isFull = false
   /// Whether not even the reserve has a segment left.
@@ -116,8 +118,9 @@ enum WaitReason {
   case maintenance
   /// Compaction is to make space first.
   case credit
-  /// The segments that are free are for others, and more are about to be.
-  case reclamation
+  /// The segments that are free are for others, and more are about to be; the count tells whether
+  /// there have been new ones since.
+  case reclamation(roomCount: UInt64)
 }
 
 /// A writer that waits for room.
@@ -140,9 +143,8 @@ extension LogState {
     switch reason {
     case .memory, .maintenance: true
     case .credit: ingestCredit.map { $0 > 0 } ?? true
-    case .reclamation:
-      isFull || isExhausted || !hasSpaceToCome || current?.isReserve == false
-        || ready.contains { !$0.isReserve }
+    case .reclamation(let count):
+      isFull || isExhausted || !hasSpaceToCome || roomCount != count
     }
   }
 }

@@ -52,8 +52,9 @@ struct FinishedSegment {
   /// The last frame in it: the footer waits until that is durable. 0 where it is.
   var lastFrameIdentifier: UInt64
   var stream = StreamKind.user
-  /// Whether compaction has filled it to its end.
-  var isPacked = false
+  /// Bytes of pages that the records needed which compaction has filled it with, to its end; 0 where
+  /// it was not filled, or by others.
+  var packedByteCount = 0
 }
 
 extension FinishedSegment {

@@ -39,7 +39,10 @@ extension Maintenance {
 
   /// Takes compaction and the sweep as far as they come without waiting.
   func reclaim() async throws(IOError) {
+    let wasIdle = compactor.isIdle
     try await compactor.advance(minimumYield: wantedYield)
+    // Who waits for space learns at the next turn whether there is some to come.
+    if compactor.isIdle, !wasIdle { signal.raise() }
     let isLooking = await sweeper.advance(isSpaceShort: isSpaceShort)
     if isLooking { signal.raise() }
     if !isLooking { try await goOnWithRequest() }
@@ -85,7 +88,8 @@ extension Maintenance {
     if compactor.isIdle || compactor.isStuck || compactor.isGivenUp {
       let isDone =
         isSpent || compactor.isStuck || !compactor.canReclaim(minimumYield: MinimumYield.low)
-      guard isDone else { return signal.raise() }
+      // What the sweep has found may be a victim at the next turn.
+      guard isDone else { return compactor.waitsForRate ? () : signal.raise() }
       if !isSpent, !compactor.isStuck, progressCount != request.progressBefore {
         request.progressBefore = progressCount
         compactionRequest = request

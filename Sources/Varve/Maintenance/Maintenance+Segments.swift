@@ -60,6 +60,8 @@ extension Maintenance {
       SegmentTurnover(
         sealed: sealed, freed: dead, flushed: compactor.flushedOutputs,
         opened: forLog.map { ($0, .user) } + spares))
+    // What has died in them before they were sealed is noticed by nobody else.
+    if sealed.contains(where: { segments.liveByteCount(of: $0.0) == 0 }) { log.noteDeadSegment() }
     if !forLog.isEmpty { log.provide(Array(opened.prefix(forLog.count))) }
     for (spare, stream) in zip(opened.dropFirst(forLog.count), spares.map(\.1)) {
       compactor.provide(spare, for: stream)
@@ -93,10 +95,9 @@ extension Maintenance {
     entry.state = .sealed
     entry.endPageCount = finished.endPageCount
     entry.fill =
-      finished.isPacked
+      finished.packedByteCount > 0
       ? SegmentEntry.fill(
-        packedByteCount: segments.liveByteCount(of: finished.segment),
-        pageCount: finished.endPageCount)
+        packedByteCount: finished.packedByteCount, pageCount: finished.endPageCount)
       : 0
     entry.hasSummary = false
     do throws(IOError) {
@@ -116,7 +117,11 @@ extension Maintenance {
   /// a crash could bring back to life is given up. The table says "free" durably before the
   /// segment can be put to use again.
   func freeDeadSegments() async throws(IOError) {
-    while log.takeDeadSegmentsFlag() { try await turnOver(freed: ledger.dead) }
+    while log.takeDeadSegmentsFlag() {
+      // A read may have let go of a free segment, too.
+      compactor.isStuck = false
+      try await turnOver(freed: ledger.dead)
+    }
   }
 
   /// Waits until a frame is durable, nil for all that was appended, rewriting what fails meanwhile.

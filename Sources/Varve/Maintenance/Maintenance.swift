@@ -189,8 +189,9 @@ final class Maintenance: @unchecked Sendable {
     do throws(IOError) {
       if let plan = log.rewritePlan() { try await rewrite(plan) }
       guard !log.isPoisoned else { return clock.stopRecording(.poisonedStore) }
-      try await supplyLog()
+      // Before anything is freed of which they hold the copies.
       try await sealUnsealed()
+      try await supplyLog()
       // What a full store has deleted or overwritten is dead only once that is durable.
       if ledger.headroom <= 0, log.hasPendingDeaths {
         _ = try await settle(through: nil)
@@ -266,6 +267,7 @@ final class Maintenance: @unchecked Sendable {
     if ledger.headroom <= 0, superblock.checkpoint != nil, !log.hasSegmentForPuts {
       try await dropCheckpoint()
     }
+    if ledger.headroom <= 0 { try await turnOver(freed: compactor.takeUnused()) }
     // A checkpoint that is being written is given up before the reserve is touched.
     guard unpublishedCheckpoint.isEmpty || ledger.headroom > 0 else { return }
     let hasRoomForPuts = ledger.headroom > 0
