@@ -167,9 +167,9 @@ final class Compactor: @unchecked Sendable {
 
   /// Keeps a victim as it is until it is released, by pinning it as a reader does.
   ///
-  /// DURABILITY: all of it may die meanwhile. Were it freed and used again, a newer record could come
-  /// to lie in the place of one that has been copied, and the index would be swung from that to the
-  /// copy, which is older.
+  /// DURABILITY: all of it may die meanwhile. Were it freed and used again, a newer record could
+  /// come to lie in the place of one that has been copied, and the index would be swung from that
+  /// to the copy, which is older.
   func hold(_ victim: SegmentIndex) {
     busyVictims.insert(victim)
     log.segments.pin(victim)

@@ -1,8 +1,8 @@
-// Which segment to compact next, as a pure function. Moving what is live in a segment of utilization u
-// costs u and gives 1 - u back. Waiting makes it cheaper, the more so the younger what is in it: what
-// has lived for long will live on. So the segment goes first whose cost declines least by waiting
-// (Lomet and Luo, "Efficiently Reclaiming Space in a Log Structured Store", 2021, who know how often
-// records were written; here their age has to do):
+// Which segment to compact next, as a pure function. Moving what is live in a segment of
+// utilization u costs u and gives 1 - u back. Waiting makes it cheaper, the more so the younger
+// what is in it: what has lived for long will live on. So the segment goes first whose cost
+// declines least by waiting (Lomet and Luo, "Efficiently Reclaiming Space in a Log Structured
+// Store", 2021, who know how often records were written; here their age has to do):
 //
 //   benefit = (1 - u)² × age / u
 //

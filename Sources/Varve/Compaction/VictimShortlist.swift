@@ -1,7 +1,7 @@
 import VarveFormat
 
-/// The best victims of a large store, so that not every choice looks at every segment: with 16,384 of
-/// them a look takes half a millisecond, and a busy store chooses some hundred times a second.
+/// The best victims of a large store, so that not every choice looks at every segment: with 16,384
+/// of them a look takes half a millisecond, and a busy store chooses some hundred times a second.
 struct VictimShortlist {
   private var best: [VictimCandidate] = []
   /// How many there were to choose from, and the turnover of segments then.
@@ -13,9 +13,10 @@ struct VictimShortlist {
 
   /// The candidate that is worth most, among those that give back at least `minimumYield`.
   ///
-  /// `everything` are all candidates; `again` tells what is known of one now. A look at all of them is
-  /// due once half of the shortlist has been used, or an eighth of all segments has come or gone; and
-  /// where the shortlist has none that will do, so that nothing that could be won is overlooked.
+  /// `everything` are all candidates; `again` tells what is known of one now. A look at all of them
+  /// is due once half of the shortlist has been used, or an eighth of all segments has come or
+  /// gone; and where the shortlist has none that will do, so that nothing that could be won is
+  /// overlooked.
   mutating func choose(
     minimumYield: Double, turnoverCount: Int, everything: some Sequence<VictimCandidate>,
     again: (SegmentIndex) -> VictimCandidate?

@@ -52,8 +52,8 @@ struct FinishedSegment {
   /// The last frame in it: the footer waits until that is durable. 0 where it is.
   var lastFrameIdentifier: UInt64
   var stream = StreamKind.user
-  /// Bytes of pages that the records needed which compaction has filled it with, to its end; 0 where
-  /// it was not filled, or by others.
+  /// Bytes of pages that the records needed which compaction has filled it with, to its end; 0
+  /// where it was not filled, or by others.
   var packedByteCount = 0
 }
 

@@ -1,6 +1,6 @@
 /// How many records of 1 KiB a store of a certain length is said to hold before a put of a new key
-/// answers `full`: DESIGN.md, *The usable share*, as arithmetic. A large store holds more than 90 % of
-/// its pages, which is what it promises.
+/// answers `full`: DESIGN.md, *The usable share*, as arithmetic. A large store holds more than 90 %
+/// of its pages, which is what it promises.
 enum StoreCapacity {
   private static let pageByteCount: UInt64 = 4096
   private static let recordsPerPage: UInt64 = 3
