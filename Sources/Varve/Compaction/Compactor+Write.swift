@@ -98,6 +98,7 @@ extension Compactor {
     wonByteCount += write.wonByteCount
     log.counters.add(log.counters.reclaimedBytes, write.wonByteCount)
     if let victim = write.finishedVictim {
+      if log.segments.liveByteCount(of: victim) > 0 { undead[victim] = log.durableSequence }
       release(victim)
       log.counters.add(log.counters.compactedSegments)
     }

@@ -58,6 +58,9 @@ final class Compactor: @unchecked Sendable {
   var unmovable: Set<SegmentIndex> = []
   /// The segments that were worth most when all were looked at.
   private var shortlist = VictimShortlist()
+  /// Victims in which nothing is left to move, and that are not empty: what their records were
+  /// superseded by is not durable yet. With what was durable then: until more is, they stay so.
+  var undead: [SegmentIndex: SequenceNumber] = [:]
   /// Bytes of segments whose records have expired, as the last look found them.
   var expiredByteCounts: [SegmentIndex: Int] = [:]
   /// Whether there was no segment to go on with: it waits until one is freed.
@@ -204,7 +207,8 @@ final class Compactor: @unchecked Sendable {
   /// What speaks for a segment; nil where it cannot be a victim.
   private func candidate(_ segment: SegmentIndex) -> VictimCandidate? {
     guard ledger[segment].state == .sealed, ledger[segment].stream != .checkpoint,
-      !unmovable.contains(segment), !busyVictims.contains(segment)
+      !unmovable.contains(segment), !busyVictims.contains(segment),
+      undead[segment].map({ $0 != log.durableSequence }) ?? true
     else { return nil }
     let live = log.segments.liveByteCount(of: segment)
     // What has nothing live left is freed without being read.
@@ -258,7 +262,10 @@ final class Compactor: @unchecked Sendable {
   /// Forgets what was known of segments that are free now.
   func forget(_ freed: [SegmentIndex]) {
     unmovable.subtract(freed)
-    for segment in freed { expiredByteCounts[segment] = nil }
+    for segment in freed {
+      expiredByteCounts[segment] = nil
+      undead[segment] = nil
+    }
     isStuck = false
   }
 

@@ -33,8 +33,13 @@ extension Maintenance {
   var wantedYield: Double? {
     if isClosing { return nil }
     if ledger.headroom <= 1 { return MinimumYield.high }
-    if isSpaceShort || compactionRequest != nil { return MinimumYield.low }
+    if isSpaceShort || isRequestUnderWay { return MinimumYield.low }
     return options.compactsWhenIdle && log.isIdle ? MinimumYield.idle : nil
+  }
+
+  /// Whether somebody waits for a compaction that may still choose victims.
+  private var isRequestUnderWay: Bool {
+    compactionRequest.map { compactor.victimCount < $0.victimLimit } ?? false
   }
 
   /// Takes compaction and the sweep as far as they come without waiting.
