@@ -87,7 +87,7 @@ import VarveIO
     let prepare: (inout ScriptWriter) async throws -> Void = { writer in
       for number in 0..<200 { try await writer.put(number, 3000, .buffered) }
     }
-    try await explore(seed: seed, interval: 12_000, prepare: prepare) { writer in
+    try await explore(seed: seed, interval: 6_000, prepare: prepare) { writer in
       for _ in 0..<400 {
         let number =
           writer.random.below(4) == 0 ? writer.random.below(200) : writer.random.below(40)
