@@ -82,7 +82,8 @@ extension Maintenance {
     if compactor.isIdle || compactor.isStuck || compactor.isGivenUp {
       let isDone =
         isSpent || compactor.isStuck || !compactor.canReclaim(minimumYield: MinimumYield.low)
-      guard isDone else { return signal.raise() }
+      // What the last copies have emptied is freed first, and its tombstones looked at.
+      guard isDone, !log.hasDeadSegments else { return signal.raise() }
       if !isSpent, !compactor.isStuck, ledger.turnoverCount != request.turnoverBefore {
         request.turnoverBefore = ledger.turnoverCount
         compactionRequest = request
