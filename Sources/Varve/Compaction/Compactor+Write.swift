@@ -28,12 +28,13 @@ extension Compactor {
       preconditionFailure("a step goes to a stream that compaction fills")
     }
     let seal = sealContext
+    let source = (segment: batch.victim, generation: batch.generation)
     // One stays back for records whose write fails, but rather none than a victim half moved: it is
     // freed as soon as the rest has found a place.
     var leftCount = 1
     while !batch.copy(
       into: &outputs[position], seal, hashKey: hashKey, log.clock, buffers: frameBuffers,
-      isLive: log.index.names)
+      isLive: { isLive($0, in: source) })
     {
       if let spare = spares.removeValue(forKey: batch.stream) {
         outputs[position].enter(spare, seal)
@@ -46,6 +47,18 @@ extension Compactor {
       outputs[position].enter(opened[0], seal)
     }
     return true
+  }
+
+  /// Whether the index still names a record.
+  ///
+  /// DURABILITY: a location names one record in one use of its segment only. A victim whose records
+  /// have all died meanwhile is freed and used again, and a newer version of the very key may come
+  /// to lie at the very place. Segments are opened by the maintenance task alone, so that the
+  /// answer holds until it waits for something.
+  private func isLive(
+    _ record: SummaryEntry, in source: (segment: SegmentIndex, generation: Generation)
+  ) -> Bool {
+    ledger[source.segment].generation == source.generation && log.index.names(record)
   }
 
   private func beginWrite(_ batch: inout RelocationBatch, isComplete: Bool) {
@@ -64,7 +77,7 @@ extension Compactor {
     let wonByteCount = Int(Double(batch.takePageCountDone() * Limits.pageByteCount) * batch.yield)
     writes.append(
       RelocationWrite(
-        frames: frames, moves: batch.takeMoves(), ends: ends,
+        frames: frames, moves: batch.takeMoves(), source: (batch.victim, batch.generation), ends: ends,
         finishedVictim: isLast ? batch.victim : nil,
         wonByteCount: wonByteCount,
         step: BackgroundStep(on: thread, wake: log.maintenance) { [device, frames] in
@@ -89,7 +102,7 @@ extension Compactor {
     for frame in write.frames {
       if let buffer = frame.takeBuffer() { frameBuffers.giveBack(buffer) }
     }
-    swing(write.moves)
+    swing(write)
     wonByteCount += write.wonByteCount
     log.counters.add(log.counters.reclaimedBytes, write.wonByteCount)
     if let victim = write.finishedVictim {
@@ -99,12 +112,15 @@ extension Compactor {
   }
 
   /// Lets the index name the copies, where it still names the originals.
-  private func swing(_ moves: [Move]) {
+  private func swing(_ write: RelocationWrite) {
+    let isSameUse = ledger[write.source.segment].generation == write.source.generation
     var hasDead = false
-    for move in moves {
+    for move in write.moves {
       // Counted first: the copy may be superseded and counted dead as soon as it is named.
       log.segments.addLive(move.new)
-      if log.index.replace(move.hash, expected: move.old.rawValue, with: move.new.rawValue) {
+      if isSameUse,
+        log.index.replace(move.hash, expected: move.old.rawValue, with: move.new.rawValue)
+      {
         log.segments.noteIndexed(move.new, insteadOf: move.old)
         rename(move)
         if log.segments.removeLive(move.old) { hasDead = true }
@@ -112,7 +128,7 @@ extension Compactor {
         hasDead = true
       }
     }
-    log.counters.add(log.counters.relocatedRecords, moves.count)
+    log.counters.add(log.counters.relocatedRecords, write.moves.count)
     if hasDead { log.noteDeadSegment() }
   }
 

@@ -13,7 +13,8 @@ struct RelocationBatch: Sendable {
   /// Pages of the victim that are done with them.
   private var pageCountDone: Int
   private let records: [SummaryEntry]
-  private let generation: Generation
+  /// Which use of the victim they are of.
+  let generation: Generation
   /// The runs of pages that hold the records, and where each begins in the buffer.
   private var runs: [(run: PageRun, bufferPage: Int)] = []
   /// Holds all of them, one after the other.

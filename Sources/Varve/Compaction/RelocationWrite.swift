@@ -14,6 +14,8 @@ struct RelocationWrite {
   let frames: [RelocationFrame]
   /// What has a copy in them.
   let moves: [Move]
+  /// Where the originals lie, and in which use of that segment.
+  let source: (segment: SegmentIndex, generation: Generation)
   /// Where the frames of each segment end.
   let ends: [(segment: SegmentIndex, pageCount: Int)]
   /// The victim, where the step is its last.

@@ -206,14 +206,25 @@ final class Sweeper: @unchecked Sendable {
   private func end(_ sweep: TombstoneSweep) {
     var hasDead = false
     for candidate in sweep.unneeded
-    where index.replace(
-      inShard: candidate.shard, fingerprint: candidate.fingerprint,
-      expected: candidate.location.rawValue, with: 0)
+    where isSameUse(of: candidate.location, in: sweep)
+      && index.replace(
+        inShard: candidate.shard, fingerprint: candidate.fingerprint,
+        expected: candidate.location.rawValue, with: 0)
     {
       segments.noteIndexed(.none, insteadOf: candidate.location)
       if segments.removeLive(candidate.location) { hasDead = true }
       log.counters.add(log.counters.deadTombstones)
     }
     if hasDead { log.noteDeadSegment() }
+  }
+
+  /// Whether a location still names the tombstone that it named when the sweep began. In a segment
+  /// that has been used again since, it may name a newer one of the same key, which hides what the
+  /// sweep has not looked at.
+  private func isSameUse(of location: RecordLocation, in sweep: TombstoneSweep) -> Bool {
+    guard let segment = ledger.table.geometry.segment(containing: location.page) else {
+      return false
+    }
+    return sweep.generation(of: segment) == ledger[segment].generation
   }
 }

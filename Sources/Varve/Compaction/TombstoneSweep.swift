@@ -4,7 +4,7 @@ import VarveFormat
 /// record of their key. The tombstones of some index shards are candidates; a pass over the
 /// summaries of all segments finds the ones that are still needed.
 ///
-/// Memory: 17 bytes a candidate, `maximumCandidateCount` of them at most.
+/// Memory: 32 bytes a candidate, as many as `Sweeper` allows, and 16 a segment.
 struct TombstoneSweep {
   /// A tombstone that the index names.
   struct Candidate {
@@ -20,6 +20,8 @@ struct TombstoneSweep {
   let shards: Range<Int>
   /// Segments that have not been looked at yet, with their uses.
   private(set) var remaining: [(segment: SegmentIndex, generation: Generation)]
+  /// The uses of the segments in which candidates lie.
+  private let generations: [SegmentIndex: Generation]
   /// The segment that is being looked at.
   var facts: SummaryFacts?
   var nextSummaryPage = 0
@@ -35,10 +37,14 @@ struct TombstoneSweep {
     self.candidates = candidates.sorted { $0.fingerprint < $1.fingerprint }
     self.shards = shards
     remaining = segments.reversed()
+    generations = Dictionary(segments.map { ($0.segment, $0.generation) }) { first, _ in first }
   }
 
   /// The segment to look at.
   var current: (segment: SegmentIndex, generation: Generation)? { remaining.last }
+
+  /// The use of a segment when the sweep began; nil where it was none of those to look at.
+  func generation(of segment: SegmentIndex) -> Generation? { generations[segment] }
 
   /// Goes on to the next segment.
   mutating func advance() {
