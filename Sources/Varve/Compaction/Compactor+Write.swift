@@ -107,6 +107,7 @@ extension Compactor {
     log.counters.add(log.counters.reclaimedBytes, write.wonByteCount)
     if let victim = write.finishedVictim {
       busyVictims.remove(victim)
+      if log.segments.liveByteCount(of: victim) > 0 { exhausted.insert(victim) }
       log.counters.add(log.counters.compactedSegments)
     }
   }

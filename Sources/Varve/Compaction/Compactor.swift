@@ -54,6 +54,9 @@ final class Compactor: @unchecked Sendable {
   var writes: [RelocationWrite] = []
   /// Victims of which not everything has been moved.
   var busyVictims: Set<SegmentIndex> = []
+  /// Victims that have been gone through and are not dead: what is left in them was superseded by
+  /// records that a crash could still lose. They die once those are durable.
+  var exhausted: Set<SegmentIndex> = []
   /// Segments that cannot be compacted, because something in them is damaged.
   var unmovable: Set<SegmentIndex> = []
   /// Bytes of segments whose records have expired, as the last look found them.
@@ -165,7 +168,9 @@ final class Compactor: @unchecked Sendable {
     let sequence = log.lastSequence.rawValue
     let segments = log.segments
     let candidates = ledger.sealed.lazy.compactMap { [self] segment -> VictimCandidate? in
-      guard !unmovable.contains(segment), !busyVictims.contains(segment) else { return nil }
+      guard !unmovable.contains(segment), !exhausted.contains(segment),
+        !busyVictims.contains(segment)
+      else { return nil }
       let live = segments.liveByteCount(of: segment)
       // What has nothing live left is freed without being read.
       guard live > 0 else { return nil }
@@ -219,6 +224,7 @@ final class Compactor: @unchecked Sendable {
   /// Forgets what was known of segments that are free now.
   func forget(_ freed: [SegmentIndex]) {
     unmovable.subtract(freed)
+    exhausted.subtract(freed)
     for segment in freed { expiredByteCounts[segment] = nil }
     isStuck = false
   }

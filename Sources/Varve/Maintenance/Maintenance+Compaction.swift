@@ -33,7 +33,10 @@ extension Maintenance {
   var wantedYield: Double? {
     if isClosing { return nil }
     if ledger.headroom <= 1 { return MinimumYield.high }
-    if isSpaceShort || compactionRequest != nil { return MinimumYield.low }
+    if isSpaceShort { return MinimumYield.low }
+    if let request = compactionRequest, compactor.victimCount < request.victimLimit {
+      return MinimumYield.low
+    }
     return options.compactsWhenIdle && log.isIdle ? MinimumYield.idle : nil
   }
 
@@ -84,6 +87,11 @@ extension Maintenance {
         isSpent || compactor.isStuck || !compactor.canReclaim(minimumYield: MinimumYield.low)
       // What the last copies have emptied is freed first, and its tombstones looked at.
       guard isDone, !log.hasDeadSegments else { return signal.raise() }
+      // DURABILITY: what others have superseded meanwhile dies once that is durable.
+      if !isSpent, !compactor.exhausted.isEmpty, log.hasPendingDeaths {
+        if let error = try await settle(through: nil) { return endRequest(error) }
+        return signal.raise()
+      }
       if !isSpent, !compactor.isStuck, ledger.turnoverCount != request.turnoverBefore {
         request.turnoverBefore = ledger.turnoverCount
         compactionRequest = request
