@@ -58,7 +58,12 @@ extension Compactor {
   private func isLive(
     _ record: SummaryEntry, in source: (segment: SegmentIndex, generation: Generation)
   ) -> Bool {
-    ledger[source.segment].generation == source.generation && log.index.names(record)
+    isSameUse(source) && log.index.names(record)
+  }
+
+  private func isSameUse(_ source: (segment: SegmentIndex, generation: Generation)) -> Bool {
+    ledger[source.segment].generation == source.generation
+      || PlantedBug.generationIgnored.isPlanted
   }
 
   private func beginWrite(_ batch: inout RelocationBatch, isComplete: Bool) {
@@ -77,7 +82,8 @@ extension Compactor {
     let wonByteCount = Int(Double(batch.takePageCountDone() * Limits.pageByteCount) * batch.yield)
     writes.append(
       RelocationWrite(
-        frames: frames, moves: batch.takeMoves(), source: (batch.victim, batch.generation), ends: ends,
+        frames: frames, moves: batch.takeMoves(), source: (batch.victim, batch.generation),
+        ends: ends,
         finishedVictim: isLast ? batch.victim : nil,
         wonByteCount: wonByteCount,
         step: BackgroundStep(on: thread, wake: log.maintenance) { [device, frames] in
@@ -109,28 +115,40 @@ extension Compactor {
       busyVictims.remove(victim)
       if log.segments.liveByteCount(of: victim) > 0 { exhausted.insert(victim) }
       log.counters.add(log.counters.compactedSegments)
+      if PlantedBug.unreadableFreed.isPlanted, ledger[victim].state == .sealed {
+        try await ledger.turnOver(SegmentTurnover(freed: [victim]))
+      }
     }
   }
 
   /// Lets the index name the copies, where it still names the originals.
   private func swing(_ write: RelocationWrite) {
-    let isSameUse = ledger[write.source.segment].generation == write.source.generation
+    let isSameUse = isSameUse(write.source)
     var hasDead = false
     for move in write.moves {
       // Counted first: the copy may be superseded and counted dead as soon as it is named.
       log.segments.addLive(move.new)
-      if isSameUse,
-        log.index.replace(move.hash, expected: move.old.rawValue, with: move.new.rawValue)
-      {
-        log.segments.noteIndexed(move.new, insteadOf: move.old)
+      let old = expected(of: move)
+      if isSameUse, log.index.replace(move.hash, expected: old.rawValue, with: move.new.rawValue) {
+        log.segments.noteIndexed(move.new, insteadOf: old)
         rename(move)
-        if log.segments.removeLive(move.old) { hasDead = true }
+        if log.segments.removeLive(old) { hasDead = true }
       } else if log.segments.removeLive(move.new) {
         hasDead = true
       }
     }
     log.counters.add(log.counters.relocatedRecords, write.moves.count)
     if hasDead { log.noteDeadSegment() }
+  }
+
+  /// What the index has to name for a copy to take its place: the original and nothing else.
+  private func expected(of move: Move) -> RecordLocation {
+    let isMistaken =
+      PlantedBug.swingsBlindly.isPlanted
+      || PlantedBug.expiresBlindly.isPlanted && move.new.isTombstone && !move.old.isTombstone
+    guard isMistaken || PlantedBug.pageForRecord.isPlanted else { return move.old }
+    let current = RecordLocation(rawValue: log.index.find(move.hash))
+    return current != .none && (isMistaken || current.page == move.old.page) ? current : move.old
   }
 
   private func rename(_ move: Move) {

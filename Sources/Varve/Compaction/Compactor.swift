@@ -169,7 +169,7 @@ final class Compactor: @unchecked Sendable {
     let segments = log.segments
     let candidates = ledger.sealed.lazy.compactMap { [self] segment -> VictimCandidate? in
       guard !unmovable.contains(segment), !exhausted.contains(segment),
-        !busyVictims.contains(segment)
+        !busyVictims.contains(segment) || PlantedBug.victimShared.isPlanted
       else { return nil }
       let live = segments.liveByteCount(of: segment)
       // What has nothing live left is freed without being read.
