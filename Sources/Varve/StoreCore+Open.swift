@@ -85,7 +85,7 @@ extension StoreCore {
           .io, "the store could not be opened for writing: \(error)",
           byteOffset: error.byteOffset)
       }
-    } else if let error = await device.flush() {
+    } else if !PlantedBug.servesUnflushed.isPlanted, let error = await device.flush() {
       throw StoreError(.io, "the device cannot be flushed: \(error)")
     }
     let thread: WorkerThread?

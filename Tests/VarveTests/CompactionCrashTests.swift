@@ -24,7 +24,7 @@ import VarveIO
     var judge = CrashJudge(seed: seed)
     await judge.judge(
       history, store.oracle, interval: interval, boundaries: start...history.events.count)
-    #expect(judge.imageCount >= 8, "the enumeration found too little to crash")
+    #expect(judge.imageCount >= 4, "the enumeration found too little to crash")
   }
 
   /// Fills some twenty segments of which most records are then superseded.
@@ -41,13 +41,13 @@ import VarveIO
   }
 
   @Test(arguments: Harness.seeds(41...42)) func aCompaction(seed: UInt64) async throws {
-    try await explore(seed: seed, interval: 200, prepare: scatter) { writer in
+    try await explore(seed: seed, interval: 400, prepare: scatter) { writer in
       try await writer.store.store.compact()
     }
   }
 
   @Test(arguments: Harness.seeds(43...44)) func writesDuringACompaction(seed: UInt64) async throws {
-    try await explore(seed: seed, interval: 400, prepare: scatter) { writer in
+    try await explore(seed: seed, interval: 900, prepare: scatter) { writer in
       let store = writer.store
       async let compaction: Void = store.store.compact()
       for _ in 0..<24 { try await writer.anyStep(keyCount: 100, byteCounts: [40, 3000, 9000]) }
@@ -70,7 +70,7 @@ import VarveIO
   }
 
   @Test(arguments: Harness.seeds(47...48)) func deletingEverything(seed: UInt64) async throws {
-    try await explore(seed: seed, interval: 300, prepare: scatter) { writer in
+    try await explore(seed: seed, interval: 500, prepare: scatter) { writer in
       for number in 0..<100 {
         try await writer.store.delete(writer.key(number), durability: .buffered)
       }
@@ -87,7 +87,7 @@ import VarveIO
     let prepare: (inout ScriptWriter) async throws -> Void = { writer in
       for number in 0..<200 { try await writer.put(number, 3000, .buffered) }
     }
-    try await explore(seed: seed, interval: 6_000, prepare: prepare) { writer in
+    try await explore(seed: seed, interval: 20_000, prepare: prepare) { writer in
       for _ in 0..<400 {
         let number =
           writer.random.below(4) == 0 ? writer.random.below(200) : writer.random.below(40)

@@ -17,12 +17,20 @@ final class GateDevice: BlockDevice {
     var held: [IORequest] = []
   }
 
-  let medium: RAMDevice
+  private let base: any BlockDevice
   private let state = Mutex(State())
 
-  init(_ image: SparseImage) { medium = RAMDevice(image: image, delivery: .background) }
+  init(_ image: SparseImage) { base = RAMDevice(image: image, delivery: .background) }
 
-  var byteCount: UInt64 { medium.byteCount }
+  init(over device: SimulatedDevice) { base = device }
+
+  var byteCount: UInt64 { base.byteCount }
+
+  /// What lies below, where that is no simulation.
+  var medium: RAMDevice {
+    guard let medium = base as? RAMDevice else { preconditionFailure("a simulated device") }
+    return medium
+  }
 
   func submit(_ request: IORequest) {
     let verdict = state.withLock { state in
@@ -31,7 +39,7 @@ final class GateDevice: BlockDevice {
       return verdict
     }
     switch verdict {
-    case .pass: medium.submit(request)
+    case .pass: base.submit(request)
     case .hold: break
     case .fail:
       request.complete(
@@ -41,7 +49,7 @@ final class GateDevice: BlockDevice {
     }
   }
 
-  func close() { medium.close() }
+  func close() { base.close() }
 
   /// Judges every request from now on.
   func install(_ judge: @escaping @Sendable (IORequest) -> Verdict) {
@@ -62,7 +70,7 @@ final class GateDevice: BlockDevice {
   /// Lets the request go that was held first.
   func releaseFirst() {
     let first = state.withLock { $0.held.removeFirst() }
-    medium.submit(first)
+    base.submit(first)
   }
 
   /// Lets everything go, now and from now on.
@@ -72,7 +80,7 @@ final class GateDevice: BlockDevice {
       state.judge = { _ in .pass }
       return state.held
     }
-    for request in held { medium.submit(request) }
+    for request in held { base.submit(request) }
   }
 }
 

@@ -55,13 +55,13 @@ import VarveIO
   }
 
   @Test(arguments: cases) func aGrowth(_ item: Case) async throws {
-    try await explore(item, interval: 8, minimumImageCount: 6, prepare: write) { writer in
+    try await explore(item, interval: 24, minimumImageCount: 2, prepare: write) { writer in
       try await writer.store.store.grow(toByteCount: item.byteCount)
     }
   }
 
   @Test(arguments: [cases[1], cases[2]]) func writesBesideAGrowth(_ item: Case) async throws {
-    try await explore(item, interval: 64, minimumImageCount: 12, prepare: write) { writer in
+    try await explore(item, interval: 192, minimumImageCount: 4, prepare: write) { writer in
       let store = writer.store
       async let growth = store.store.grow(toByteCount: item.byteCount)
       for _ in 0..<16 { try await writer.anyStep(keyCount: 12, byteCounts: [40, 3000, 9000]) }
@@ -76,7 +76,7 @@ import VarveIO
       for number in 0..<50 { try await writer.put(number, 14000, .buffered) }
       try await writer.store.sync()
     }
-    try await explore(item, interval: 2500, minimumImageCount: 5, prepare: fill) { writer in
+    try await explore(item, interval: 6_000, minimumImageCount: 2, prepare: fill) { writer in
       try await writer.store.store.grow(toByteCount: item.byteCount)
       for number in 50..<90 { try await writer.put(number, 14000, .buffered) }
       try await writer.store.sync()
@@ -86,7 +86,7 @@ import VarveIO
 
   @Test func twoGrowths() async throws {
     let item = Case(seed: 65, byteCount: 3 << 20, deviceByteCount: 9 << 20)
-    try await explore(item, interval: 16, minimumImageCount: 20, prepare: write) { writer in
+    try await explore(item, interval: 48, minimumImageCount: 6, prepare: write) { writer in
       try await writer.store.store.grow(toByteCount: item.byteCount)
       for _ in 0..<4 { try await writer.anyStep(keyCount: 8, byteCounts: [40, 3000]) }
       try await writer.store.store.grow()

@@ -101,6 +101,9 @@ extension Compactor {
       if log.segments.liveByteCount(of: victim) > 0 { undead[victim] = log.durableSequence }
       release(victim)
       log.counters.add(log.counters.compactedSegments)
+      if PlantedBug.unreadableFreed.isPlanted, ledger[victim].state == .sealed {
+        try await ledger.turnOver(SegmentTurnover(freed: [victim]))
+      }
     }
   }
 
@@ -110,16 +113,27 @@ extension Compactor {
     for move in moves {
       // Counted first: the copy may be superseded and counted dead as soon as it is named.
       log.segments.addLive(move.new)
-      if log.index.replace(move.hash, expected: move.old.rawValue, with: move.new.rawValue) {
-        log.segments.noteIndexed(move.new, insteadOf: move.old)
+      let old = expected(of: move)
+      if log.index.replace(move.hash, expected: old.rawValue, with: move.new.rawValue) {
+        log.segments.noteIndexed(move.new, insteadOf: old)
         rename(move)
-        if log.segments.removeLive(move.old) { hasDead = true }
+        if log.segments.removeLive(old) { hasDead = true }
       } else if log.segments.removeLive(move.new) {
         hasDead = true
       }
     }
     log.counters.add(log.counters.relocatedRecords, moves.count)
     if hasDead { log.noteDeadSegment() }
+  }
+
+  /// What the index has to name for a copy to take its place: the original and nothing else.
+  private func expected(of move: Move) -> RecordLocation {
+    let isMistaken =
+      PlantedBug.swingsBlindly.isPlanted
+      || PlantedBug.expiresBlindly.isPlanted && move.new.isTombstone && !move.old.isTombstone
+    guard isMistaken || PlantedBug.pageForRecord.isPlanted else { return move.old }
+    let current = RecordLocation(rawValue: log.index.find(move.hash))
+    return current != .none && (isMistaken || current.page == move.old.page) ? current : move.old
   }
 
   private func rename(_ move: Move) {

@@ -174,13 +174,17 @@ final class Compactor: @unchecked Sendable {
   /// come to lie in the place of one that has been copied, and the index would be swung from that
   /// to the copy, which is older.
   func hold(_ victim: SegmentIndex) {
-    busyVictims.insert(victim)
+    guard busyVictims.insert(victim).inserted, !PlantedBug.generationIgnored.isPlanted else {
+      return
+    }
     log.segments.pin(victim)
   }
 
   /// Lets go of a victim.
   func release(_ victim: SegmentIndex) {
-    guard busyVictims.remove(victim) != nil else { return }
+    guard busyVictims.remove(victim) != nil, !PlantedBug.generationIgnored.isPlanted else {
+      return
+    }
     log.segments.unpin(victim)
     // It may have been passed over while it was pinned.
     if log.segments.liveByteCount(of: victim) == 0 { log.noteDeadSegment() }
@@ -207,7 +211,8 @@ final class Compactor: @unchecked Sendable {
   /// What speaks for a segment; nil where it cannot be a victim.
   private func candidate(_ segment: SegmentIndex) -> VictimCandidate? {
     guard ledger[segment].state == .sealed, ledger[segment].stream != .checkpoint,
-      !unmovable.contains(segment), !busyVictims.contains(segment),
+      !unmovable.contains(segment),
+      !busyVictims.contains(segment) || PlantedBug.victimShared.isPlanted,
       undead[segment].map({ $0 != log.durableSequence }) ?? true
     else { return nil }
     let live = log.segments.liveByteCount(of: segment)

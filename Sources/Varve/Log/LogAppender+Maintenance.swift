@@ -178,6 +178,9 @@ extension LogAppender {
 
   static let rewriteFirst = StoreError(.io, "a write failed and its records have to move")
 
+  /// Whether segments may have died that nobody has looked for yet.
+  var hasDeadSegments: Bool { state.withLock { $0.hasDeadSegments } }
+
   /// Whether segments may have died since the last call.
   func takeDeadSegmentsFlag() -> Bool {
     state.withLock { state in

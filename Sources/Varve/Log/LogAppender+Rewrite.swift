@@ -82,6 +82,7 @@ extension LogAppender {
       var remaining = targets[...]
       var moves: [FrameMove] = []
       for (position, frame) in state.frames.enumerated().dropFirst(state.writtenCount) {
+        if PlantedBug.laterFramesStay.isPlanted, position > state.writtenCount { break }
         while true {
           if let current = state.current,
             current.hasRoom(

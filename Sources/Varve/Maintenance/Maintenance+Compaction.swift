@@ -93,8 +93,16 @@ extension Maintenance {
     if compactor.isIdle || compactor.isStuck || compactor.isGivenUp {
       let isDone =
         isSpent || compactor.isStuck || !compactor.canReclaim(minimumYield: MinimumYield.low)
-      // What the sweep has found may be a victim at the next turn.
-      guard isDone else { return compactor.waitsForRate ? () : signal.raise() }
+      // What the sweep has found may be a victim at the next turn, and what the last copies have
+      // emptied is freed first, so that its tombstones are looked at.
+      guard isDone, !log.hasDeadSegments else {
+        return compactor.waitsForRate ? () : signal.raise()
+      }
+      // DURABILITY: what others have superseded meanwhile dies once that is durable.
+      if !isSpent, !compactor.undead.isEmpty, log.hasPendingDeaths {
+        if let error = try await settle(through: nil) { return endRequest(error) }
+        return signal.raise()
+      }
       if !isSpent, !compactor.isStuck, progressCount != request.progressBefore {
         request.progressBefore = progressCount
         compactionRequest = request
