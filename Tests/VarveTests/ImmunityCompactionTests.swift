@@ -291,8 +291,8 @@ import VarveIO
     try await scene.close()
   }
 
-  /// Either state after the crash, but the one that was shown stays, though it was shown to a reader
-  /// alone and the power fails then.
+  /// Either state after the crash, but the one that was shown stays, though it was shown to one
+  /// reader alone and the power fails then.
   @Test func bug12WhatOneOpenShowsThePowerLossDoesNotTake() async throws {
     let device = SimulatedDevice(
       image: try await Harness.formatted(), faults: FaultPlan(), seed: nil, delivery: .background)
