@@ -17,7 +17,7 @@ extension StoreCore {
       throw StoreError(error)
     }
     let plan = try GrowthPlan(
-      geometry, wanted: byteCount, presentByteCount: present, isExtensible: device.isExtensible)
+      geometry, wanted: byteCount, presentByteCount: present, on: device)
     _ = try grownMemoryPlan(plan)
     return plan
   }
@@ -127,8 +127,7 @@ extension GrowthPlan {
       let election = try await StoreRecovery.electSuperblock(on: device)
       if let superblock = election.superblock {
         plan = try GrowthPlan(
-          superblock.geometry, wanted: wanted, presentByteCount: device.byteCount,
-          isExtensible: device.isExtensible)
+          superblock.geometry, wanted: wanted, presentByteCount: device.byteCount, on: device)
       }
     } catch {
       failure = error

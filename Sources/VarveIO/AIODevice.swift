@@ -149,6 +149,9 @@ public final class AIODevice: InstrumentedDevice {
   /// Whether it is a file, which can be made longer.
   public var isExtensible: Bool { life.file.isExtensible }
 
+  /// The bytes that the file system has left to make the file longer with; nil for a block device.
+  public var availableByteCount: UInt64? { life.file.availableByteCount }
+
   /// The bytes of the file or the block device now.
   ///
   /// - Throws: `DeviceError` with code `io`.

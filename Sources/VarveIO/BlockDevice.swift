@@ -28,6 +28,10 @@ public protocol BlockDevice: AnyObject, Sendable {
   /// - Throws: `DeviceError` with code `io`.
   func presentByteCount() throws(DeviceError) -> UInt64
 
+  /// The bytes that the file system has left to make a file longer with; nil where the device is
+  /// not extensible, or nobody knows.
+  var availableByteCount: UInt64? { get }
+
   /// Makes `range.upperBound` bytes addressable, if they are not: allocates what a file lacks, and
   /// fills `range` of a file with zeros; takes up what a block device has gained, and writes
   /// nothing there. Requests go on meanwhile. Blocks, so it is called on a thread that nobody waits
@@ -77,6 +81,9 @@ extension BlockDevice {
 
   /// As many bytes as when it was opened.
   public func presentByteCount() throws(DeviceError) -> UInt64 { byteCount }
+
+  /// Nil: nobody knows.
+  public var availableByteCount: UInt64? { nil }
 
   /// Succeeds where the bytes are there already.
   public func extend(

@@ -9,6 +9,13 @@ extension DirectFile {
     try Self.measure(descriptorNumber, status(), path) & ~4095
   }
 
+  /// The bytes that the file system has left for files; nil where it does not say.
+  var availableByteCount: UInt64? {
+    var status = statvfs()
+    guard unsafe fstatvfs(descriptorNumber, &status) == 0 else { return nil }
+    return UInt64(status.f_bavail) * UInt64(status.f_frsize)
+  }
+
   /// Makes the file reach to the end of `range`, which is filled with zeros; of a block device only
   /// asks whether it does. Where it fails, the file gets its old length back.
   ///

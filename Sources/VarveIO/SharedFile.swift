@@ -45,6 +45,12 @@ final class SharedFile: Sendable {
     return present ?? byteCount
   }
 
+  /// Nil also while the file is being extended: what is left then is not only for others.
+  var availableByteCount: UInt64? {
+    guard isExtensible else { return nil }
+    return file.withLockIfAvailable { $0?.availableByteCount } ?? nil
+  }
+
   /// Extends the file, which cannot be closed meanwhile.
   func extend(
     over range: Range<UInt64>, progress: (_ done: UInt64, _ total: UInt64) -> Bool

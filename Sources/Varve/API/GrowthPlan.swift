@@ -1,4 +1,5 @@
 import VarveFormat
+import VarveIO
 
 /// What a store is and what it becomes when it grows.
 public struct GrowthPlan: Hashable, Sendable {
@@ -31,10 +32,12 @@ extension GrowthPlan {
   /// The plan for a store: `wanted` is the byte count asked for, nil takes all that is there, and
   /// more can be made where the device is extensible.
   ///
-  /// - Throws: `usage` or `refused`: why it cannot become so large.
+  /// - Throws: `usage` or `refused`: why it cannot become so large; `full` where the file system
+  ///   has too little left.
   init(
-    _ geometry: Geometry, wanted: UInt64?, presentByteCount: UInt64, isExtensible: Bool
+    _ geometry: Geometry, wanted: UInt64?, presentByteCount: UInt64, on device: any BlockDevice
   ) throws(StoreError) {
+    let isExtensible = device.isExtensible
     let byteCount = try GrowthPlan.byteCount(geometry, wanted, presentByteCount, isExtensible)
     let grown: Geometry
     do throws(FormatError) {
@@ -52,6 +55,14 @@ extension GrowthPlan {
     fillByteCount = isExtensible ? grownByteCount - self.byteCount : 0
     self.presentByteCount = presentByteCount
     maximumByteCount = geometry.maximumByteCount
+    let presentOrNamed = min(grownByteCount, max(presentByteCount, self.byteCount))
+    let lackingByteCount = grownByteCount - presentOrNamed
+    if let available = device.availableByteCount, available < lackingByteCount {
+      throw StoreError(
+        .full,
+        "the file has to grow by \(lackingByteCount) bytes, and its file system has \(available) "
+          + "left: free some, or name a smaller size; the store is as it was")
+    }
   }
 
   /// The byte count to which the store can grow with what is there; 0 where it cannot.

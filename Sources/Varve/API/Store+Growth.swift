@@ -37,9 +37,9 @@ extension Store {
   }
 
   /// What `grow` would do to the store at a path, read without a lock: also of one in use. Writes
-  /// nothing, and knows nothing of the space that is left on a file system or in a memory budget.
+  /// nothing, and knows nothing of the memory budget that it will be opened with.
   ///
-  /// - Throws: `notFound`, `refused`, `usage`, `io`.
+  /// - Throws: `notFound`, `refused`, `usage`, `full` (the file system has no space), `io`.
   public static func growthPlan(
     path: String, toByteCount byteCount: UInt64? = nil
   ) async throws(StoreError) -> GrowthPlan {

@@ -81,7 +81,13 @@ extension Maintenance {
     while true {
       if let result = step.value { return result }
       await signal.wait()
-      try await compactor.advance(minimumYield: wantedYield)
+      do throws(IOError) {
+        try await compactor.advance(minimumYield: wantedYield)
+      } catch {
+        // It uses what the caller gives up next.
+        _ = await step.finished()
+        throw error
+      }
       if pace() { log.resumeSpaceWaiters() }
       armTimer()
       // However often the signal is raised, the work itself has its turn on this thread.

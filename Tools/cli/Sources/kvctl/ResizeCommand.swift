@@ -15,8 +15,8 @@ struct ResizeCommand: AsyncParsableCommand {
 
       A file is made longer and filled with zeros: --size says how large the store
       shall be. A device is enlarged by its own means first; without --size the
-      store then takes all of it. --dry-run says what would become of the store
-      and changes nothing; it works on a store in use too.
+      store then takes all of it. --dry-run says what would become of the store,
+      or why it cannot be, and changes nothing; it works on a store in use too.
 
       A store grows to eight times what it was created with, or more ("at most",
       which is maximumBytes of --json); beyond that it is refused. Making it

@@ -144,9 +144,13 @@ struct ResizeDeviceTests {
     let store = folder + "/store"
     #expect(try ToolProcess.kvctl("create", store, "--size", "16MiB").status == 0)
     #expect(try ToolProcess.kvctl("put", store, "k", "v").status == 0)
-    let ended = try ToolProcess.kvctl("resize", store, "--size", "128MiB", "--json")
-    #expect(ended.status == 1, "\(ended.errors)")
-    #expect(try ended.error["code"] == "full")
+    for dryRun in [["--dry-run"], []] {
+      let ended = try ToolProcess(
+        "kvctl", ["resize", store, "--size", "128MiB", "--json"] + dryRun
+      ).end()
+      #expect(ended.status == 1, "\(ended.errors)")
+      #expect(try ended.error["code"] == "full")
+    }
     var status = stat()
     #expect(stat(store, &status) == 0 && status.st_size == 16 << 20)
     #expect(try ToolProcess.kvctl("get", store, "k").text == "v")

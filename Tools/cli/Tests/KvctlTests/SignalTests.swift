@@ -18,6 +18,24 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: place.path("s")))
   }
 
+  @Test("resize that is interrupted gives the old length back", arguments: [SIGTERM, SIGINT])
+  func resize(signal: Int32) throws {
+    let place = try Workplace()
+    let store = try place.store(size: "512MiB")
+    #expect(try ToolProcess.kvctl("put", store, "k", "v").status == 0)
+    let resizing = try ToolProcess("kvctl", ["resize", store, "--size", "3GiB", "--json"])
+    // It watches for signals before the file is any longer.
+    var status = stat()
+    while stat(store, &status) == 0, status.st_size == 512 << 20 { sched_yield() }
+    resizing.send(signal: signal)
+    let ended = resizing.end()
+    #expect(ended.status == 128 + signal, "\(ended.status) \(ended.errors)")
+    #expect(try ended.error["code"] == "cancelled")
+    #expect(stat(store, &status) == 0 && status.st_size == 512 << 20)
+    #expect(try ToolProcess.kvctl("get", store, "k").text == "v")
+    #expect(try ToolProcess.kvctl("info", store, "--json").json["clean"] == true)
+  }
+
   @Test("The shell closes its store", arguments: [SIGTERM, SIGINT, SIGHUP])
   func shell(signal: Int32) throws {
     let place = try Workplace()
