@@ -1,4 +1,4 @@
-// Reading: one step at a time is under way, the next begins as soon as it is there.
+// Reading: a step begins as soon as the one before knows where it ends, which its summary tells.
 
 import VarveFormat
 import VarveIO
@@ -7,7 +7,7 @@ extension Compactor {
   /// Begins to read the next records, of another victim where one is done.
   func readOn(_ minimumYield: Double?) {
     followNewestRead()
-    guard reads.count < Compactor.readCount, reads.allSatisfy({ $0.step.value != nil }),
+    guard reads.count < Compactor.readCount, reads.last?.isFollowed ?? true,
       victim != nil || mayBegin, rateLimit?.allows(wake: log.maintenance) ?? true
     else { return }
     if victim == nil, let minimumYield, let chosen = chooseVictim(minimumYield: minimumYield) {
@@ -24,9 +24,9 @@ extension Compactor {
 
   /// Goes on in the victim where the newest step has ended.
   private func followNewestRead() {
-    guard let last = reads.last, !last.isFollowed, let result = last.step.value else { return }
+    guard let last = reads.last, !last.isFollowed, let rest = last.end.take() else { return }
     reads[reads.count - 1].isFollowed = true
-    victim = result.rest
+    victim = rest
   }
 
   /// Where free segments are scarce one victim follows the other, so that each is sure to be freed.

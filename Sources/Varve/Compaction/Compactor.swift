@@ -104,8 +104,8 @@ final class Compactor: @unchecked Sendable {
   }
 
   /// Steps that have been read or are being read, and steps that are being written, at most.
-  static let readCount = 2
-  static let writeCount = 2
+  static let readCount = 3
+  static let writeCount = 3
 
   /// Age classes of relocated records: each keeps a segment open, so few segments have few.
   static func streamCount(segmentCount: UInt32) -> Int {
@@ -145,7 +145,7 @@ final class Compactor: @unchecked Sendable {
     if let unplaced { return unplaced }
     while reads.first?.isFollowed == true, let result = reads.first?.step.value {
       let read = reads.removeFirst()
-      if let batch = result.batch { return batch }
+      if let batch = result { return batch }
       setAside(read.victim)
       release(read.victim)
     }

@@ -1,18 +1,14 @@
+import Synchronization
 import VarveFormat
 import VarveIO
 
 /// A step of a victim on its way from the device.
 struct RelocationRead {
-  /// What a step has read.
-  struct Result: Sendable {
-    /// nil where a summary that the victim should have is damaged.
-    var batch: RelocationBatch?
-    /// Where to go on in the victim; nil where that is done.
-    var rest: Relocation?
-  }
-
   let victim: SegmentIndex
-  let step: BackgroundStep<Result>
+  /// What has been read; nil where a summary that the victim should have is damaged.
+  let step: BackgroundStep<RelocationBatch?>
+  /// Where the next step goes on, which is known long before this one has been read.
+  let end = RelocationEnd()
   /// Whether the next step has learned where to go on.
   var isFollowed = false
 
@@ -22,18 +18,26 @@ struct RelocationRead {
     buffers: BufferPool, on thread: WorkerThread, wake signal: Signal
   ) {
     victim = relocation.victim
-    step = BackgroundStep(on: thread, wake: signal) {
-      await RelocationRead.read(relocation, reader, byteLimit: byteLimit, index, buffers)
+    step = BackgroundStep(on: thread, wake: signal) { [end] in
+      await RelocationRead.read(
+        relocation, reader, byteLimit: byteLimit, index, buffers,
+        noteEnd: {
+          end.set($0)
+          signal.raise()
+        })
     }
   }
 
   private static func read(
     _ relocation: Relocation, _ reader: SegmentReader, byteLimit: Int, _ index: RecordIndex,
-    _ buffers: BufferPool
-  ) async -> Result {
+    _ buffers: BufferPool, noteEnd: (Relocation?) -> Void
+  ) async -> RelocationBatch? {
     var current = relocation
     let pageCountBefore = current.pageCountDone
-    guard await reader.readAhead(&current) else { return Result(batch: nil, rest: nil) }
+    guard await reader.readAhead(&current) else {
+      noteEnd(nil)
+      return nil
+    }
     let records = current.takeLive(
       byteLimit: byteLimit, firstPage: reader.geometry.firstPage(of: current.victim),
       isLive: index.names)
@@ -42,8 +46,30 @@ struct RelocationRead {
     var batch = RelocationBatch(
       records: records, geometry: reader.geometry, current,
       pageCountDone: current.pageCountDone - pageCountBefore, isLast: isLast, buffers: buffers)
+    noteEnd(isLast ? nil : current)
     await batch.read(from: reader.device)
-    return Result(batch: batch, rest: isLast ? nil : current)
+    return batch
+  }
+}
+
+/// Where a step ends in its victim, once that is known.
+final class RelocationEnd: Sendable {
+  private struct State {
+    var isKnown = false
+    var rest: Relocation?
+  }
+
+  private let state = Mutex(State())
+
+  /// Notes where to go on; nil where the victim is done.
+  func set(_ rest: Relocation?) { state.withLock { $0 = State(isKnown: true, rest: rest) } }
+
+  /// Takes where to go on: nil while nobody knows, and in it nil where the victim is done.
+  func take() -> Relocation?? {
+    state.withLock { state in
+      defer { state.rest = nil }
+      return state.isKnown ? .some(state.rest) : nil
+    }
   }
 }
 
