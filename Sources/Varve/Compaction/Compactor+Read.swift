@@ -7,7 +7,8 @@ extension Compactor {
   /// Begins to read the next records, of another victim where one is done.
   func readOn(_ minimumYield: Double?) {
     followNewestRead()
-    guard reads.count < Compactor.readCount, reads.last?.isFollowed ?? true,
+    guard !isStuck, !isGivenUp, reads.count < Compactor.readCount, reads.last?.isFollowed ?? true,
+      heldByteCount == 0 || heldByteCount + stepByteCount <= memoryByteLimit,
       victim != nil || mayBegin, rateLimit?.allows(wake: log.maintenance) ?? true
     else { return }
     if victim == nil, let minimumYield, let chosen = chooseVictim(minimumYield: minimumYield) {
@@ -24,9 +25,9 @@ extension Compactor {
 
   /// Goes on in the victim where the newest step has ended.
   private func followNewestRead() {
-    guard let last = reads.last, !last.isFollowed, let rest = last.end.take() else { return }
+    guard let last = reads.last, !last.isFollowed, let end = last.end.take() else { return }
     reads[reads.count - 1].isFollowed = true
-    victim = rest
+    victim = end.rest
   }
 
   /// Where free segments are scarce one victim follows the other, so that each is sure to be freed.
@@ -36,9 +37,9 @@ extension Compactor {
     let entry = ledger[candidate.segment]
     hold(candidate.segment)
     victimCount += 1
-    let age = entry.stream == .user ? 0 : Int(entry.stream.rawValue)
+    let next = entry.stream == .user ? 0 : Int(entry.stream.rawValue)
     victim = Relocation(
       victim: candidate.segment, entry: entry,
-      stream: outputs[min(age, outputs.count - 1)].stream, yield: 1 - candidate.utilization)
+      stream: outputs[min(next, outputs.count - 1)].stream, yield: 1 - candidate.utilization)
   }
 }

@@ -71,7 +71,7 @@ extension Compactor {
     let wonByteCount = Int(Double(batch.takePageCountDone() * Limits.pageByteCount) * batch.yield)
     writes.append(
       RelocationWrite(
-        frames: frames, moves: batch.takeMoves(), ends: ends,
+        victim: batch.victim, frames: frames, moves: batch.takeMoves(), ends: ends,
         finishedVictim: isLast ? batch.victim : nil,
         wonByteCount: wonByteCount,
         step: BackgroundStep(on: thread, wake: log.maintenance) { [device, frames] in
@@ -97,8 +97,11 @@ extension Compactor {
     swing(write.moves)
     wonByteCount += write.wonByteCount
     log.counters.add(log.counters.reclaimedBytes, write.wonByteCount)
+    releaseDamagedVictims()
     if let victim = write.finishedVictim {
-      if log.segments.liveByteCount(of: victim) > 0 { undead[victim] = log.durableSequence }
+      if log.segments.liveByteCount(of: victim) > 0, !unmovable.contains(victim) {
+        undead[victim] = log.durableSequence
+      }
       release(victim)
       log.counters.add(log.counters.compactedSegments)
       if PlantedBug.unreadableFreed.isPlanted, ledger[victim].state == .sealed {
@@ -123,6 +126,7 @@ extension Compactor {
       }
     }
     log.counters.add(log.counters.relocatedRecords, moves.count)
+    log.noteRelocated(recordCount: moves.count)
     if hasDead { log.noteDeadSegment() }
   }
 
@@ -155,10 +159,7 @@ extension Compactor {
   /// Completes what is being written, gives up what is not, and ends the segments that are being
   /// filled, for a clean shutdown.
   func finish() async throws(IOError) {
-    unplaced = nil
-    victim = nil
-    for read in reads { _ = await read.step.finished() }
-    reads = []
+    await giveUpReads()
     while let write = writes.first {
       let result = await write.step.finished()
       writes.removeFirst()
@@ -176,6 +177,11 @@ extension Compactor {
 
   /// What a failed write leaves: the segments of the outputs are sealed where they were flushed, so
   /// that nothing behind counts, and what was copied is copied again elsewhere.
+  ///
+  /// DURABILITY: the flush covers the writes that succeeded beside the one that failed; none of
+  /// those counts, since the index names the originals still, whose victims are not freed. The
+  /// table then says where each output ends, so that a recovery neither misses what is behind nor
+  /// takes it for damage.
   private func abandonOutputs(_ failure: IOError) async throws(IOError) {
     failureCount += 1
     log.health.logger.error(
@@ -193,6 +199,7 @@ extension Compactor {
         entry.hasSummary = false
         entry.endPageCount = endPageCount
         changes.append((segment, entry))
+        ledger.noteFailure(of: segment)
         log.health.report(.segmentRetired(segment: Int(segment.rawValue)))
       }
     }

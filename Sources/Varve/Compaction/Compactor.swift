@@ -1,6 +1,6 @@
 // Compaction: a victim's live records move to a segment of another stream, and the victim is freed
-// by the code that frees every segment in which nothing is live. Records go in steps of a few
-// megabytes, several steps at once, each at a stage of its own:
+// by the code that frees every segment in which nothing is live. Records go in steps of up to a
+// megabyte, several steps at once, each at a stage of its own:
 //
 //   choose  the segment that is worth most                        (VictimPolicy)
 //   look    which of its records the index still names            (its summary, RelocationRead)
@@ -33,7 +33,9 @@ final class Compactor: @unchecked Sendable {
   let cache: RecordCache
   let hashKey: HashKey
   let thread: WorkerThread
-  /// Bytes of records that a step moves, and about as many again that it reads.
+  /// What all steps together may hold, but for one that has to move a larger record.
+  let memoryByteLimit: Int
+  /// What a step reads at most, but for its last record.
   let stepByteCount: Int
 
   /// What the pages of a step are read into, and what frames are made in.
@@ -54,6 +56,9 @@ final class Compactor: @unchecked Sendable {
   var writes: [RelocationWrite] = []
   /// Victims of which not everything has been moved.
   private(set) var busyVictims: Set<SegmentIndex> = []
+  /// Those of them that are given up, because something in them is damaged: copies of what came
+  /// before that may still be on their way.
+  private var damagedVictims: Set<SegmentIndex> = []
   /// Segments that cannot be compacted, because something in them is damaged.
   var unmovable: Set<SegmentIndex> = []
   /// The segments that were worth most when all were looked at.
@@ -86,6 +91,7 @@ final class Compactor: @unchecked Sendable {
     self.cache = cache
     self.hashKey = hashKey
     self.thread = thread
+    self.memoryByteLimit = memoryByteLimit
     // One more is being copied, and frames and runs of pages are a little larger than a step.
     stepByteCount = memoryByteLimit / (Compactor.readCount + Compactor.writeCount + 2)
     // A step may end with a record that goes beyond its bytes.
@@ -129,6 +135,8 @@ final class Compactor: @unchecked Sendable {
   /// is chosen, and what has begun is completed.
   func advance(minimumYield: Double?) async throws(IOError) {
     guard !isGivenUp, !log.isPoisoned else { return }
+    // A reader or a discard may have let go of one.
+    if isStuck, ledger.hasUsableFree { isStuck = false }
     while let result = writes.first?.step.value {
       try await complete(writes.removeFirst(), result)
     }
@@ -145,9 +153,11 @@ final class Compactor: @unchecked Sendable {
     if let unplaced { return unplaced }
     while reads.first?.isFollowed == true, let result = reads.first?.step.value {
       let read = reads.removeFirst()
+      rateLimit?.spend(result?.readByteCount ?? 0)
       if let batch = result { return batch }
       setAside(read.victim)
-      release(read.victim)
+      damagedVictims.insert(read.victim)
+      releaseDamagedVictims()
     }
     return nil
   }
@@ -155,9 +165,18 @@ final class Compactor: @unchecked Sendable {
   /// Gives up what is not being written: its records stay where they are.
   func giveUpReads() async {
     victim = nil
+    if let unplaced { readBuffers.giveBack(unplaced.buffer) }
     unplaced = nil
-    for read in reads { _ = await read.step.finished() }
+    for read in reads {
+      if let batch = await read.step.finished() { readBuffers.giveBack(batch.buffer) }
+    }
     reads = []
+  }
+
+  /// Bytes of what is being read, copied and written.
+  var heldByteCount: Int {
+    reads.reduce(unplaced?.buffer.byteCount ?? 0) { $0 + ($1.end.readByteCount ?? stepByteCount) }
+      + writes.reduce(0) { $0 + $1.byteCount }
   }
 
   /// Waits for what is under way and lets go of it.
@@ -192,6 +211,15 @@ final class Compactor: @unchecked Sendable {
 
   func releaseVictims() {
     for victim in busyVictims { release(victim) }
+    damagedVictims = []
+  }
+
+  /// Lets go of damaged victims of which no copies are on their way any more.
+  func releaseDamagedVictims() {
+    for victim in damagedVictims where !writes.contains(where: { $0.victim == victim }) {
+      damagedVictims.remove(victim)
+      release(victim)
+    }
   }
 
   /// Whether compaction would free a segment if it were let.
@@ -238,9 +266,10 @@ final class Compactor: @unchecked Sendable {
 
   /// Takes free segments for the streams whose open segment is more than half full: opened along
   /// with other changes they cost no write of their own.
-  func takeSpares() -> [(SegmentIndex, StreamKind)] {
+  /// So many free segments are left beyond the reserve.
+  func takeSpares(leaving headroom: Int) -> [(SegmentIndex, StreamKind)] {
     var taken: [(SegmentIndex, StreamKind)] = []
-    for output in outputs where spares[output.stream] == nil {
+    for output in outputs where spares[output.stream] == nil && ledger.headroom > headroom {
       guard let current = output.current,
         current.nextPage * 2 > Int(geometry.segmentPageCount.rawValue),
         let segment = ledger.takeUnpinned()

@@ -105,7 +105,15 @@ struct RelocationBatch: Sendable {
         position += 1
         continue
       }
-      while !contains(runs[runIndex].run, record.location.page) { runIndex += 1 }
+      while runIndex < runs.count, !contains(runs[runIndex].run, record.location.page) {
+        runIndex += 1
+      }
+      guard runIndex < runs.count else {
+        hasDamage = true
+        position += 1
+        runIndex = 0
+        continue
+      }
       let (run, bufferPage) = runs[runIndex]
       let page = bufferPage + Int(record.location.page.rawValue - run.page.rawValue)
       let end = (bufferPage + run.pageCount) * Limits.pageByteCount

@@ -30,12 +30,12 @@ struct RelocationRead {
 
   private static func read(
     _ relocation: Relocation, _ reader: SegmentReader, byteLimit: Int, _ index: RecordIndex,
-    _ buffers: BufferPool, noteEnd: (Relocation?) -> Void
+    _ buffers: BufferPool, noteEnd: (RelocationEnd.State) -> Void
   ) async -> RelocationBatch? {
     var current = relocation
     let pageCountBefore = current.pageCountDone
     guard await reader.readAhead(&current) else {
-      noteEnd(nil)
+      noteEnd(.known(nil, readByteCount: 0))
       return nil
     }
     let records = current.takeLive(
@@ -46,7 +46,7 @@ struct RelocationRead {
     var batch = RelocationBatch(
       records: records, geometry: reader.geometry, current,
       pageCountDone: current.pageCountDone - pageCountBefore, isLast: isLast, buffers: buffers)
-    noteEnd(isLast ? nil : current)
+    noteEnd(.known(isLast ? nil : current, readByteCount: batch.buffer.byteCount))
     await batch.read(from: reader.device)
     return batch
   }
@@ -54,21 +54,32 @@ struct RelocationRead {
 
 /// Where a step ends in its victim, once that is known.
 final class RelocationEnd: Sendable {
-  private struct State {
-    var isKnown = false
-    var rest: Relocation?
+  enum State {
+    case unknown
+    /// Where to go on, which is taken once; nil where the victim is done.
+    case known(Relocation?, readByteCount: Int)
   }
 
-  private let state = Mutex(State())
+  private let state = Mutex(State.unknown)
 
-  /// Notes where to go on; nil where the victim is done.
-  func set(_ rest: Relocation?) { state.withLock { $0 = State(isKnown: true, rest: rest) } }
+  func set(_ known: State) { state.withLock { $0 = known } }
 
-  /// Takes where to go on: nil while nobody knows, and in it nil where the victim is done.
-  func take() -> Relocation?? {
+  /// Takes where to go on: nil where the victim is done.
+  ///
+  /// - Returns: nil while nobody knows.
+  func take() -> (rest: Relocation?, readByteCount: Int)? {
     state.withLock { state in
-      defer { state.rest = nil }
-      return state.isKnown ? .some(state.rest) : nil
+      guard case .known(let rest, let byteCount) = state else { return nil }
+      state = .known(nil, readByteCount: byteCount)
+      return (rest, byteCount)
+    }
+  }
+
+  /// The bytes that the step reads, once they are known.
+  var readByteCount: Int? {
+    state.withLock { state in
+      guard case .known(_, let byteCount) = state else { return nil }
+      return byteCount
     }
   }
 }
@@ -98,8 +109,19 @@ extension SegmentReader {
     guard current.nextSummaryPage < end else { return true }
     let pages = current.nextSummaryPage..<end
     current.nextSummaryPage = end
-    return await readSummary(
+    if await readSummary(
       facts, pages: pages, of: current.victim, entry: current.entry, into: &current.pending)
+    {
+      return true
+    }
+    // Both copies of a page are damaged; the frames have everything, also what has been moved by
+    // now and is not live here any more.
+    guard let records = await records(of: current.victim, entry: current.entry) else {
+      return false
+    }
+    current.facts = nil
+    current.pending = records
+    return true
   }
 }
 

@@ -11,6 +11,8 @@ struct RelocationWrite {
     case flushFailed(IOError)
   }
 
+  /// Whose records they are.
+  let victim: SegmentIndex
   let frames: [RelocationFrame]
   /// What has a copy in them.
   let moves: [Move]
@@ -21,6 +23,9 @@ struct RelocationWrite {
   /// Bytes of segments that it wins.
   let wonByteCount: Int
   let step: BackgroundStep<Result>
+
+  /// Bytes of the frames.
+  var byteCount: Int { frames.reduce(0) { $0 + $1.pageCount } * Limits.pageByteCount }
 
   static func write(_ frames: [RelocationFrame], to device: any BlockDevice) async -> Result {
     let failure = await withTaskGroup(of: IOError?.self) { group in

@@ -32,6 +32,8 @@ final class Sweeper: @unchecked Sendable {
   private var turnoverAtLast: Int?
   /// Tombstones that have died since the store was opened.
   private(set) var deadCount = 0
+  /// Segments that could not be looked at, and were reported.
+  private var unreadable: Set<SegmentIndex> = []
   /// When expired records were last counted, by the TTL clock.
   private var millisecondsAtLast: UInt64 = 0
 
@@ -175,14 +177,24 @@ final class Sweeper: @unchecked Sendable {
         Int(facts.summaryPageCount.rawValue),
         sweep.nextSummaryPage + Relocation.summaryWindowPageCount)
       let pages = sweep.nextSummaryPage..<end
-      guard
-        await compactor.segmentReader.readSummary(
-          facts, pages: pages, of: segment, entry: entry, into: &records)
-      else { return false }
-      sweep.nextSummaryPage = end
-      if end == Int(facts.summaryPageCount.rawValue) { sweep.advance() }
-    } else {
+      if await compactor.segmentReader.readSummary(
+        facts, pages: pages, of: segment, entry: entry, into: &records)
+      {
+        sweep.nextSummaryPage = end
+        if end == Int(facts.summaryPageCount.rawValue) { sweep.advance() }
+      } else {
+        // What of it has been counted is counted again.
+        sweep.expiredByteCount = 0
+        sweep.facts = nil
+      }
+    }
+    if sweep.current?.segment == segment, sweep.facts == nil {
       guard let all = await compactor.segmentReader.records(of: segment, entry: entry) else {
+        if unreadable.insert(segment).inserted {
+          log.health.logger.warning(
+            "no tombstone can die: a segment cannot be read that may have what they delete",
+            metadata: ["segment": "\(segment.rawValue)"])
+        }
         return false
       }
       records = all

@@ -14,7 +14,7 @@ struct VictimShortlist {
   /// The candidate that is worth most, among those that give back at least `minimumYield`.
   ///
   /// `everything` are all candidates; `again` tells what is known of one now. A look at all of them
-  /// is due once half of the shortlist has been used, or an eighth of all segments has come or
+  /// is due once half of the shortlist has been used, or an eighth of all candidates has come or
   /// gone; and where the shortlist has none that will do, so that nothing that could be won is
   /// overlooked.
   mutating func choose(

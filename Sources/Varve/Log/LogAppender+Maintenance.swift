@@ -205,10 +205,25 @@ extension LogAppender {
       let position = CheckpointPosition(
         cutSequence: state.lastSequence, segment: current.segment,
         generation: current.generation, pageCount: PageCount(UInt32(page)),
-        unusedSegments: state.ready.map(\.segment))
-      state.recordCountSinceCheckpoint = 0
+        unusedSegments: state.ready.map(\.segment),
+        recordCount: state.recordCountSinceCheckpoint)
       return position
     }
+  }
+
+  /// A checkpoint counts from now on: what was to be replayed when it began is not any more.
+  func noteCheckpoint(at position: CheckpointPosition) {
+    state.withLock { $0.recordCountSinceCheckpoint -= position.recordCount }
+  }
+
+  /// There is no checkpoint any more: so many records have to be replayed besides.
+  func noteCheckpointDropped(recordCount: Int) {
+    state.withLock { $0.recordCountSinceCheckpoint += recordCount }
+  }
+
+  /// Copies are replayed, too.
+  func noteRelocated(recordCount: Int) {
+    state.withLock { $0.recordCountSinceCheckpoint += recordCount }
   }
 
   var recordCountSinceCheckpoint: Int { state.withLock { $0.recordCountSinceCheckpoint } }
@@ -288,6 +303,8 @@ struct CheckpointPosition {
   var pageCount: PageCount
   /// Segments that are open in the table but have no frames yet.
   var unusedSegments: [SegmentIndex]
+  /// Records that an open would have to replay until then.
+  var recordCount: Int
 }
 
 /// Where the log ends.

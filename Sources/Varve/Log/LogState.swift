@@ -80,7 +80,7 @@ struct LogState {
   var activityCount: UInt64 = 0
   /// The count at which nobody had written for a while.
   var idleActivityCount: UInt64?
-  /// Records and bytes since the last checkpoint.
+  /// Records that an open would replay over the last checkpoint.
   var recordCountSinceCheckpoint = 0
 
   /// Whether the maintenance task has segments to seal, to free or to compact, perhaps once a flush

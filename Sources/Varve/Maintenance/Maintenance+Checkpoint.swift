@@ -14,6 +14,7 @@ extension Maintenance {
     let records = log.recordCountSinceCheckpoint
     let seconds = Double(records) * Maintenance.replaySecondsPerRecord
     return seconds > options.recoveryTimeTargetSeconds / 2 && records > index.entryCount / 4
+      && records >= checkpointRetryRecordCount
   }
 
   /// What replaying a record costs, measured: an index insert that misses the CPU's caches.
@@ -26,10 +27,13 @@ extension Maintenance {
   func writeCheckpoint() async -> StoreError? {
     guard !log.isPoisoned else { return .poisonedStore }
     do throws(IOError) {
-      guard let position = log.beginCheckpoint(),
-        let writer = try await prepareCheckpoint(position)
-      else { return try await settle(through: nil) }
-      return try await publish(writer)
+      guard let position = log.beginCheckpoint() else { return try await settle(through: nil) }
+      // Where it comes to nothing, the next attempt waits until there is more to gain.
+      checkpointRetryRecordCount = position.recordCount + index.entryCount / 8
+      guard let writer = try await prepareCheckpoint(position) else {
+        return try await settle(through: nil)
+      }
+      return try await publish(writer, position)
     } catch {
       log.poison("a checkpoint could not be written: \(error)")
       return .poisonedStore
@@ -81,7 +85,9 @@ extension Maintenance {
   /// DURABILITY: every record that it names is flushed before the root is; the root is flushed
   /// before the superblock names it; the segments of the one before are freed only when the new
   /// superblock is durable in at least three copies.
-  private func publish(_ writer: CheckpointWriter) async throws(IOError) -> StoreError? {
+  private func publish(
+    _ writer: CheckpointWriter, _ position: CheckpointPosition
+  ) async throws(IOError) -> StoreError? {
     if let error = try await settle(through: nil) {
       try await giveUp(writer)
       return error
@@ -105,6 +111,8 @@ extension Maintenance {
     counters.add(counters.checkpointBytes, writer.pagesWritten * Limits.pageByteCount)
     superblock.checkpoint = writer.reference
     try await writeSuperblock()
+    log.noteCheckpoint(at: position)
+    checkpointRetryRecordCount = 0
     let current = Set(writer.segments.map(\.segment))
     try await turnOver(
       freed: ledger.table.entries.filter {
@@ -128,6 +136,7 @@ extension Maintenance {
   func dropCheckpoint() async throws(IOError) {
     superblock.checkpoint = nil
     try await writeSuperblock()
+    log.noteCheckpointDropped(recordCount: index.entryCount)
     try await turnOver(
       freed: ledger.table.entries.filter {
         $0.entry.stream == .checkpoint && $0.entry.state != .free

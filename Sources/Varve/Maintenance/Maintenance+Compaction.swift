@@ -123,8 +123,8 @@ extension Maintenance {
   // MARK: Pacing
 
   /// Lets the log write no faster than compaction makes space, once space is short: free space then
-  /// stays where it is, half way between the margin and nothing, and writers wait for milliseconds
-  /// rather than for a segment.
+  /// comes to rest where the share is 1, at three quarters of the margin, and writers wait for
+  /// milliseconds rather than for a segment.
   ///
   /// - Returns: whether writers may go on that had to wait.
   @discardableResult
@@ -136,7 +136,7 @@ extension Maintenance {
       compactor.canReclaim(minimumYield: wantedYield ?? MinimumYield.low)
     else { return log.setIngestCredit(nil) }
     guard wonByteCount > 0 || !log.isPaced else { return false }
-    // What is won is counted before the room of the copies is taken off, and evens out here.
+    // What is won is an estimate (a victim that is given up is counted again), and evens out here.
     let share = 0.25 + Double(headroom) / Double(compactionMargin)
     // A quarter of what is left is how far the log may be ahead, so that a pause of compaction, or
     // of the device, is not one of writers.

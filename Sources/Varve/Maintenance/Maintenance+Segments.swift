@@ -55,7 +55,7 @@ extension Maintenance {
     guard !sealed.isEmpty || !dead.isEmpty else { return }
     let opensAhead = !isClosing && ledger.headroom > 2
     let forLog = opensAhead ? await takeSegmentsForLog() : []
-    let spares = opensAhead ? compactor.takeSpares() : []
+    let spares = opensAhead ? compactor.takeSpares(leaving: 1) : []
     let opened = try await ledger.turnOver(
       SegmentTurnover(
         sealed: sealed, freed: dead, flushed: compactor.flushedOutputs,
@@ -95,16 +95,28 @@ extension Maintenance {
     }
   }
 
+  /// What the records of a segment need of pages by their size classes, where that is known to be
+  /// what its pages hold: compaction has filled it to its end, or the classes, which are rounded
+  /// up, make more of the records than fits. Else 0.
+  private func packedByteCount(of finished: FinishedSegment) -> Int {
+    guard finished.packedByteCount == 0, finished.stream != .checkpoint else {
+      return finished.packedByteCount
+    }
+    let byteCount = finished.summary.entries.reduce(0) {
+      $0 + $1.location.packedByteCount(payloadPageCount: segments.payloadPageCount)
+    }
+    return byteCount > segments.payloadPageCount * Limits.pageByteCount ? byteCount : 0
+  }
+
   /// Writes the summary of a finished segment and returns what the table will say of it.
   private func sealedEntry(of finished: FinishedSegment) async -> SegmentEntry {
     var entry = ledger[finished.segment]
     entry.state = .sealed
     entry.endPageCount = finished.endPageCount
+    let packedByteCount = packedByteCount(of: finished)
     entry.fill =
-      finished.packedByteCount > 0
-      ? SegmentEntry.fill(
-        packedByteCount: finished.packedByteCount, pageCount: finished.endPageCount)
-      : 0
+      packedByteCount > 0
+      ? SegmentEntry.fill(packedByteCount: packedByteCount, pageCount: finished.endPageCount) : 0
     entry.hasSummary = false
     do throws(IOError) {
       let byteCount = try await sealer.writeSummary(of: finished)
@@ -168,6 +180,7 @@ extension Maintenance {
       try await ledger.update([(plan.segment, entry)])
     }
     ledger.forget(plan.abandoned)
+    ledger.noteFailure(of: plan.segment)
     var targets = log.takeReady()
     let pagesPerSegment = max(
       1, Int(superblock.geometry.framePageLimit(summaryPages: PageCount(1)).rawValue) / 2)

@@ -1,14 +1,18 @@
 // The one task that changes the table and the superblock of an open store, so that nothing else
 // needs to order those writes. It sleeps until the log raises its signal, then does all that is
-// due:
+// due (`pass`):
 //
-//   rewrite   records whose write failed                  (Maintenance+Rewrite)
-//   reserve   sequence numbers, the next segment          (this file)
-//   clock     the mark of the TTL clock, where asked for  (this file)
-//   seal      finished segments                           (Maintenance+Segments)
-//   free      segments in which nothing is live           (Maintenance+Segments)
-//   checkpoint, when due or asked for                     (Maintenance+Checkpoint)
-//   quiet     a log that has been idle: write out, watermark
+//   rewrite     records whose write failed                  (Maintenance+Segments)
+//   seal        what a crash left of a compaction           (this file)
+//   reserve     sequence numbers, the next segments         (this file)
+//   clock       the mark of the TTL clock, where asked for  (this file)
+//   seal        finished segments                           (Maintenance+Segments)
+//   free        segments in which nothing is live           (Maintenance+Segments)
+//   checkpoint  when due                                    (Maintenance+Checkpoint)
+//   reclaim     compaction, sweeps, the pace of writers     (Maintenance+Compaction)
+//   quiet       a log that has been idle: write out, watermark
+//
+// and what somebody has asked for: a checkpoint, a compaction, growth (Maintenance+Growth), an end.
 
 #if canImport(Glibc)
   import Glibc
@@ -54,6 +58,8 @@ final class Maintenance: @unchecked Sendable {
   let ledger: SegmentLedger
   let compactor: Compactor
   let sweeper: Sweeper
+  /// Records to be replayed from which on another checkpoint is tried.
+  var checkpointRetryRecordCount = 0
   /// Segments of a checkpoint that is being written and does not count yet.
   var unpublishedCheckpoint: [SegmentIndex] = []
   /// Segments of relocated records that a crash left unsealed.
@@ -188,7 +194,10 @@ final class Maintenance: @unchecked Sendable {
   func pass() async {
     do throws(IOError) {
       if let plan = log.rewritePlan() { try await rewrite(plan) }
-      guard !log.isPoisoned else { return clock.stopRecording(.poisonedStore) }
+      guard !log.isPoisoned else {
+        endRequest(.poisonedStore)
+        return clock.stopRecording(.poisonedStore)
+      }
       // Before anything is freed of which they hold the copies.
       try await sealUnsealed()
       try await supplyLog()
@@ -264,10 +273,10 @@ final class Maintenance: @unchecked Sendable {
   /// Keeps segments ready for the log: one where free ones are few, or several, so that one flush
   /// makes them all durable and a writer hardly ever waits for it.
   func provideSegments() async throws(IOError) {
+    if ledger.headroom <= 0 { try await turnOver(freed: compactor.takeUnused()) }
     if ledger.headroom <= 0, superblock.checkpoint != nil, !log.hasSegmentForPuts {
       try await dropCheckpoint()
     }
-    if ledger.headroom <= 0 { try await turnOver(freed: compactor.takeUnused()) }
     // A checkpoint that is being written is given up before the reserve is touched.
     guard unpublishedCheckpoint.isEmpty || ledger.headroom > 0 else { return }
     let hasRoomForPuts = ledger.headroom > 0

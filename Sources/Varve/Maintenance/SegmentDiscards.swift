@@ -30,6 +30,7 @@ final class SegmentDiscards: Sendable {
   private let health: HealthMonitor
   private let granularityByteCount: Int
   private let thread: WorkerThread
+  private let wake: Signal
   private let state = Mutex(State())
 
   /// One discard covers no more than this, so that its segments are not kept for too long.
@@ -38,7 +39,7 @@ final class SegmentDiscards: Sendable {
   private init(
     device: any BlockDevice, geometry: Geometry, segments: SegmentDirectory,
     counters: StoreCounters, health: HealthMonitor, granularityByteCount: Int,
-    thread: WorkerThread
+    thread: WorkerThread, wake: Signal
   ) {
     self.device = device
     self.geometry = geometry
@@ -47,6 +48,7 @@ final class SegmentDiscards: Sendable {
     self.health = health
     self.granularityByteCount = granularityByteCount
     self.thread = thread
+    self.wake = wake
   }
 
   /// Starts what discards for a store, where its options ask for it and its device takes discards.
@@ -62,7 +64,7 @@ final class SegmentDiscards: Sendable {
       return SegmentDiscards(
         device: device, geometry: geometry, segments: log.segments, counters: log.counters,
         health: log.health, granularityByteCount: granularityByteCount,
-        thread: try WorkerThread(name: "varve-discard"))
+        thread: try WorkerThread(name: "varve-discard"), wake: log.maintenance)
     } catch {
       options.logger.warning("freed segments are not discarded", metadata: ["error": "\(error)"])
       return nil
@@ -111,6 +113,8 @@ final class SegmentDiscards: Sendable {
       for run in SegmentDiscards.runs(of: taken, atMost: limit) {
         discard(run)
         for segment in run { segments.unpin(SegmentIndex(segment)) }
+        // Compaction may wait for one of them.
+        wake.raise()
       }
     }
   }

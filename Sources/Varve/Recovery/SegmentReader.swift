@@ -98,20 +98,26 @@ struct SegmentReader {
         let found = try? SummaryPage.facts(of: bytes, ordinal: UInt32(ordinal)), found == facts,
         (try? SummaryPage.entries(of: bytes, into: &records)) != nil
       else { return false }
-      return records[before...].allSatisfy { isFrameRecord($0, facts, firstPage: firstPage) }
+      return areFrameRecords(
+        records[max(0, before - 1)...], facts, firstPage: firstPage)
     }
     if !isWhole { records.removeSubrange(before...) }
     return isWhole
   }
 
-  /// Whether a summary names a place where its segment has frames. Anything else is no summary of
-  /// this store, whatever its checksum says.
-  private func isFrameRecord(
-    _ record: SummaryEntry, _ facts: SummaryFacts, firstPage: PageIndex
+  /// Whether a summary names places where its segment has frames, in the order of the log. Anything
+  /// else is no summary of this store, whatever its checksum says.
+  private func areFrameRecords(
+    _ records: ArraySlice<SummaryEntry>, _ facts: SummaryFacts, firstPage: PageIndex
   ) -> Bool {
-    let page = record.location.page
-    return page > firstPage
-      && page.rawValue < firstPage.rawValue + UInt64(facts.endPageCount.rawValue)
+    let end = firstPage.rawValue + UInt64(facts.endPageCount.rawValue)
+    var last = (page: firstPage.rawValue, slot: UInt8.max)
+    for record in records {
+      let place = (page: record.location.page.rawValue, slot: record.location.slot)
+      guard place > last, place.page < end else { return false }
+      last = place
+    }
+    return true
   }
 
   private func verified(

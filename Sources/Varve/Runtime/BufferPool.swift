@@ -23,7 +23,4 @@ final class BufferPool: Sendable {
     guard buffer.byteCount == byteCount else { return }
     free.withLock { if $0.count < capacity { $0.append(buffer) } }
   }
-
-  /// Lets go of what is not in use.
-  func drain() { free.withLock { $0 = [] } }
 }

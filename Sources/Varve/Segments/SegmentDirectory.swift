@@ -22,7 +22,7 @@ struct LiveCount {
 /// The counts of one segment.
 struct SegmentCounters: ~Copyable {
   let generation = Atomic<UInt32>(0)
-  /// Reads in flight: a pinned segment is not reused.
+  /// Reads and discards in flight, and compactions: a pinned segment is not reused.
   let pins = Atomic<Int>(0)
   /// Records that the index names, tombstones aside.
   let liveRecords = Atomic<UInt64>(LiveCount().rawValue)
@@ -84,7 +84,7 @@ struct SegmentCounters: ~Copyable {
   @inline(__always)
   func with<R>(_ segment: SegmentIndex, _ body: (borrowing SegmentCounters) -> R) -> R {
     precondition(Int(segment.rawValue) < count, "segment out of range")
-    // SAFETY: in range, initialised in init.
+    // SAFETY: in range, initialised when the count came to include it.
     return unsafe body(counters[Int(segment.rawValue)])
   }
 

@@ -21,6 +21,8 @@ final class SegmentLedger: @unchecked Sendable {
   private(set) var table: SegmentTable
   /// Segments that may be put to use, the next one last.
   private(set) var free: [SegmentIndex]
+  /// Segments to which a write has failed since the store was opened.
+  private var failed: Set<SegmentIndex> = []
   /// Segments of the user stream in the order of the log, free ones excluded.
   private(set) var userOrder: [SegmentIndex]
   /// Segments of relocated records, free ones excluded.
@@ -97,20 +99,32 @@ final class SegmentLedger: @unchecked Sendable {
   /// being discarded, it waits for that.
   func takeFree() async -> SegmentIndex? {
     if let segment = takeUnpinned() { return segment }
-    guard await discards?.finish() == true else { return nil }
+    // Also where it has ended by now.
+    _ = await discards?.finish()
     return takeUnpinned()
   }
 
   /// Takes a segment that nobody reads out of the free list, if there is one.
   func takeUnpinned() -> SegmentIndex? {
     defer { publishFreeCount() }
-    // A segment whose generations are used up (after 2^32 uses) is left alone.
-    let position = free.lastIndex {
-      !segments.isPinned($0) && table[$0].generation.rawValue < Limits.maximumGeneration
-    }
+    let position =
+      free.lastIndex { isUsable($0) && !failed.contains($0) } ?? free.lastIndex { isUsable($0) }
     guard let position else { return nil }
     return free.remove(at: position)
   }
+
+  /// Whether a free segment can be taken. One whose generations are used up (after 2^32 uses) is
+  /// left alone.
+  private func isUsable(_ segment: SegmentIndex) -> Bool {
+    !segments.isPinned(segment) && table[segment].generation.rawValue < Limits.maximumGeneration
+  }
+
+  /// Whether there is a segment to take.
+  var hasUsableFree: Bool { free.contains { isUsable($0) } }
+
+  /// Notes a segment to which a write has failed: as long as there are others, it is not used again
+  /// until the store is opened the next time.
+  func noteFailure(of segment: SegmentIndex) { failed.insert(segment) }
 
   /// Opens free segments in the table under new generations.
   func open(
@@ -182,7 +196,7 @@ final class SegmentLedger: @unchecked Sendable {
   func noteFreed(_ dead: [SegmentIndex]) {
     guard !dead.isEmpty else { return }
     forget(dead)
-    // Oldest last to be reused: wear is spread, and leftovers stay readable for inspection.
+    // What was freed last is used last: wear is spread, and leftovers stay readable for long.
     free.insert(contentsOf: dead.reversed(), at: 0)
     publishFreeCount()
     discards?.add(dead)
@@ -234,6 +248,4 @@ struct SegmentTurnover {
   var flushed: [(segment: SegmentIndex, pageCount: Int)] = []
   /// Free segments to open, and their streams.
   var opened: [(SegmentIndex, StreamKind)] = []
-
-  var isEmpty: Bool { sealed.isEmpty && freed.isEmpty && opened.isEmpty }
 }
