@@ -71,7 +71,7 @@ import VarveIO
       for number in 0..<40 { try await store.delete(Array("k\(number)".utf8)) }
       #expect(store.statistics.keyCount == 0, "round \(round)")
     }
-    try await store.checkpoint()
+    try await store.compact()
     #expect(store.statistics.tombstoneCount < 40)
     let (killed, _) = try await Immunity.killed(device)
     #expect(try await Harness.contents(killed).isEmpty)

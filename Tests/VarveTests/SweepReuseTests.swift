@@ -37,7 +37,7 @@ import VarveIO
     let geometry = store.core.geometry
     let segment = try #require(geometry.segment(containing: place.page))
     let firstPage = geometry.firstPage(of: segment).rawValue
-    for _ in 0..<2000 {
+    for _ in 0..<20_000 {
       let (current, page) = store.core.log.state.withLock {
         ($0.current?.segment, $0.current?.nextPage ?? 0)
       }

@@ -136,6 +136,14 @@ final class Sweeper: @unchecked Sendable {
     current = sweep
   }
 
+  /// Whether whatever is older than a record of a segment lies in sealed segments or with
+  /// compaction. In the log what is not sealed may have records before it that are not, either;
+  /// what compaction fills comes from sealed ones.
+  private func hasAllOlderSealed(_ segment: SegmentIndex) -> Bool {
+    let entry = ledger[segment]
+    return entry.state == .sealed || entry.state == .open && entry.stream.isRelocation
+  }
+
   private func takeCandidates() -> [TombstoneSweep.Candidate] {
     var candidates: [TombstoneSweep.Candidate] = []
     var entries: [IndexEntry] = []
@@ -145,8 +153,7 @@ final class Sweeper: @unchecked Sendable {
         let location = RecordLocation(rawValue: entry.locationWord)
         guard location.isTombstone,
           let segment = ledger.table.geometry.segment(containing: location.page),
-          // What is not sealed may have records before it that are not, either.
-          ledger[segment].state == .sealed
+          hasAllOlderSealed(segment)
         else { continue }
         candidates.append(
           TombstoneSweep.Candidate(
@@ -224,7 +231,7 @@ final class Sweeper: @unchecked Sendable {
     guard let segment = ledger.table.geometry.segment(containing: candidate.location.page) else {
       return false
     }
-    return ledger[segment].state == .sealed
+    return hasAllOlderSealed(segment)
       && (ledger[segment].generation == candidate.generation
         || PlantedBug.generationIgnored.isPlanted)
   }

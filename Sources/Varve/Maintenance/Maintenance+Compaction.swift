@@ -9,6 +9,10 @@ struct CompactionRequest {
   var waiters: [WriteWaiter]
   /// What had been done when the last look at everything began.
   var progressBefore: Int
+  /// Segments that had been freed by then, also by what others overwrite.
+  var freedBefore: UInt64
+  /// Looks at everything that may still follow on nothing but that: others may go on for ever.
+  var recheckCount = 4
   /// Others go on writing, so what is worth moving may never end: each segment has one turn.
   let victimLimit: Int
 }
@@ -77,13 +81,15 @@ extension Maintenance {
     sweeper.demand()
     compactionRequest = CompactionRequest(
       waiters: (compactionRequest?.waiters ?? []) + [waiter],
-      progressBefore: progressCount,
+      progressBefore: progressCount, freedBefore: freedCount,
       victimLimit: compactor.victimCount + Int(ledger.table.geometry.segmentCount))
     signal.raise()
   }
 
   /// Counts what compaction and the sweep have done.
   private var progressCount: Int { compactor.victimCount + sweeper.deadCount }
+
+  private var freedCount: UInt64 { counters.value(counters.freedSegments) }
 
   /// Ends the request once nothing is left to do, and looks at everything again as long as looking
   /// has brought something.
@@ -103,8 +109,14 @@ extension Maintenance {
         if let error = try await settle(through: nil) { return endRequest(error) }
         return signal.raise()
       }
-      if !isSpent, !compactor.isStuck, progressCount != request.progressBefore {
+      // What was freed since may have been all that a tombstone was needed for.
+      let isRecheckDue = freedCount != request.freedBefore && request.recheckCount > 0
+      if !isSpent, !compactor.isStuck,
+        progressCount != request.progressBefore || isRecheckDue
+      {
+        if progressCount == request.progressBefore { request.recheckCount -= 1 }
         request.progressBefore = progressCount
+        request.freedBefore = freedCount
         compactionRequest = request
         sweeper.demand()
         return signal.raise()
