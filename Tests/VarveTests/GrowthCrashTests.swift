@@ -76,7 +76,7 @@ import VarveIO
       for number in 0..<50 { try await writer.put(number, 14000, .buffered) }
       try await writer.store.sync()
     }
-    try await explore(item, interval: 6_000, minimumImageCount: 2, prepare: fill) { writer in
+    try await explore(item, interval: 2_000, minimumImageCount: 2, prepare: fill) { writer in
       try await writer.store.store.grow(toByteCount: item.byteCount)
       for number in 50..<90 { try await writer.put(number, 14000, .buffered) }
       try await writer.store.sync()
