@@ -37,7 +37,7 @@ import VarveIO
     try await opened.close()
     var judge = CrashJudge(seed: seed)
     await judge.judge(
-      history, store.oracle, interval: 3_000, boundaries: start...history.events.count)
+      history, store.oracle, interval: 1_500, boundaries: start...history.events.count)
     #expect(judge.imageCount >= 3, "the enumeration found too little to crash")
     let after = try await Harness.open(device.copy())
     #expect(try await Harness.contents(after) == store.oracle.contents, "seed \(seed)")
